@@ -1,7 +1,15 @@
 """HTTP handler of the API: runs queries, and cancels those whose client has disconnected."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -58,6 +66,7 @@ READ_TIMEOUT_S = 10.0
 _DOCUMENT = "/openapi.json"
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
+_NOT_KEPT = {"Cache-Control": "no-store"}
 _NOT_NOTED = (
     "Texts of other users aren't shown, because the audit log can't be written at the moment. "
     "Please try again."
@@ -77,6 +86,7 @@ class Api:
     ) -> None:
         self.prompt_access = Settings().prompt_access
         self._looks = looks
+        self._clock = clock
         self._queries = QueryRunner(query, clock)
         self._routes: tuple[Route, ...] = (*ROUTES, *overview_routes.ROUTES)
         self._document: bytes | None = None
@@ -93,9 +103,16 @@ class Api:
         self._document = None
 
     async def __call__(
-        self, request: web.BaseRequest, actor: Actor, path: str, raw_query: str
+        self,
+        request: web.BaseRequest,
+        actor: Actor,
+        path: str,
+        raw_query: str,
+        again: Callable[[], Awaitable[Actor]] | None = None,
     ) -> web.StreamResponse:
         """The response to `path` (`/interceptions`).
+
+        `again` authenticates the caller another time, where the response goes on.
 
         Raises:
             GatewayError: there is no such resource, or not with this method, it is for admins, the
@@ -109,14 +126,19 @@ class Api:
             return web.Response(body=self._document, content_type=_JSON)
         try:
             with _refusals():
-                return await self._answered(request, actor, path, raw_query)
+                return await self._answered(request, actor, path, raw_query, again)
         except GatewayError:
             if request.writer.output_size > 0:  # no client may take it as complete
                 raise broken_off(request, "the query failed") from None
             raise
 
     async def _answered(
-        self, request: web.BaseRequest, actor: Actor, path: str, raw_query: str
+        self,
+        request: web.BaseRequest,
+        actor: Actor,
+        path: str,
+        raw_query: str,
+        again: Callable[[], Awaitable[Actor]] | None,
     ) -> web.StreamResponse:
         route, names = find(request.method, path, self._routes)
         owner, parameters = _owner(route, actor), read_query(raw_query, route)
@@ -125,10 +147,26 @@ class Api:
             if route.body is not None:
                 sent = await small_body(request, MAX_BODY, READ_TIMEOUT_S)
             call = Call(actor, owner, names, parameters, _decoded(route, sent))
-            return await _respond(request, await route.serve(call))
+            answer = await route.serve(call)
+            if isinstance(answer, Events):
+                return await _follow(request, self._while_same(answer, actor, again))
+            return _respond(answer)
         question = Question(actor, owner, names.get("id", ""), parameters)
         async with self._asking(route, question, "api") as channel:
             return await _send(request, channel, route.content_type)
+
+    def _while_same(
+        self, answer: Events, actor: Actor, again: Callable[[], Awaitable[Actor]] | None
+    ) -> AsyncIterator[bytes]:
+        """The events, as long as their reader is who they were, with the same rights."""
+
+        async def is_allowed() -> bool:
+            try:
+                return again is None or (await again()).is_admin == actor.is_admin
+            except GatewayError:
+                return False
+
+        return answer.while_allowed(is_allowed, self._clock.monotonic)
 
     @asynccontextmanager
     async def _asking(self, route: Route, question: Question, by: str) -> AsyncIterator[Channel]:
@@ -209,17 +247,19 @@ def _no_such() -> GatewayError:
     return GatewayError(ROUTE_NOT_SUPPORTED, "No such record, or it is owned by another user.")
 
 
-async def _respond(request: web.BaseRequest, answer: Any) -> web.StreamResponse:
+def _respond(answer: Any) -> web.Response:
     """The response of the running daemon, which may have a secret in it."""
-    headers = {"Cache-Control": "no-store"}
     if answer is None:
-        return web.Response(status=204, headers=headers)
-    if not isinstance(answer, Events):
-        return web.Response(body=_encode(answer), content_type=_JSON, headers=headers)
-    response = web.StreamResponse(headers={**headers, "Content-Type": _EVENTS, "Server": SERVER})
+        return web.Response(status=204, headers=_NOT_KEPT)
+    return web.Response(body=_encode(answer), content_type=_JSON, headers=_NOT_KEPT)
+
+
+async def _follow(request: web.BaseRequest, events: AsyncIterator[bytes]) -> web.StreamResponse:
+    headers = {**_NOT_KEPT, "Content-Type": _EVENTS, "Server": SERVER}
+    response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     # One that is not begun can't be ended: it would be kept for who never reads.
-    async for piece in answer.events:
+    async for piece in events:
         if request.method == "HEAD":
             return response
         await response.write(piece)

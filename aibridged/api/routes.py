@@ -31,6 +31,9 @@ from aibridged.records.names import MAX_NAMES
 from aibridged.records.query import MAX_LIMIT, Query
 from aibridged.records.query_results import USAGE_NUMBERS, Filter, UsageBy
 
+STILL_ALLOWED_S = 30.0
+"""How often it is asked whether who reads events is still allowed to."""
+
 _THREADS = 50
 _MAX_THREADS = 200
 
@@ -71,6 +74,18 @@ class Events:
 
     def __init__(self, events: AsyncIterator[bytes]) -> None:
         self.events = events
+
+    async def while_allowed(
+        self, is_allowed: Callable[[], Awaitable[bool]], monotonic: Callable[[], float]
+    ) -> AsyncIterator[bytes]:
+        """The events, until their reader may not have them any more, as is asked now and then."""
+        asked = monotonic()
+        async for event in self.events:
+            yield event
+            if monotonic() - asked >= STILL_ALLOWED_S:
+                asked = monotonic()
+                if not await is_allowed():
+                    return
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,11 @@ from aibridged.transport.in_flight import InFlight, Requests
 from aibridged.transport.time_slices import TimeSlices, Turns
 from aibridged.transport.upstream import Upstream
 
-ApiHandler = Callable[[web.BaseRequest, Actor, str, str], Awaitable[web.StreamResponse]]
-"""Serves a caller's query of the record, given the path below the prefix and the query string."""
+Again = Callable[[], Awaitable[Actor]]
+"""Authenticates a caller another time; raises GatewayError."""
+
+ApiHandler = Callable[[web.BaseRequest, Actor, str, str, Again], Awaitable[web.StreamResponse]]
+"""Serves the HTTP API to a caller, given the path below the prefix and the query string."""
 
 LocalHandler = Callable[[web.BaseRequest, Actor | None, str, bytes], Awaitable[web.StreamResponse]]
 """Serves a local route, given the caller (None on public ones), the query string, and the key of

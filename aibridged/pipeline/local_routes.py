@@ -18,6 +18,7 @@ from aibridged.core.targets import (
     split_target,
 )
 from aibridged.errors import INVALID_REQUEST, METHOD_NOT_ALLOWED, REQUEST_ID, GatewayError
+from aibridged.identity.base import Actor
 from aibridged.pipeline.auth import authenticated
 from aibridged.pipeline.components import Components, LocalRoute
 from aibridged.pipeline.context import Handler, RequestContext
@@ -59,7 +60,11 @@ def stage(components: Components, handler: Handler) -> Handler:
             return await handler(context)
         context.queries_records = True
         context.actor = await authenticated(context, components)
-        return await api(context.request, context.actor, path, query)
+
+        def again() -> Awaitable[Actor]:
+            return authenticated(context, components)
+
+        return await api(context.request, context.actor, path, query, again)
 
     def below(path: str) -> LocalRoute | None:
         return next((exact[tree] for tree in trees if path.startswith(tree)), None)

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from aibridged.api.routes import Events
 from aibridged.identity.base import Actor
 
 
@@ -88,13 +89,6 @@ class Download:
     name: str
     content_type: str
     content: bytes | AsyncIterator[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Events:
-    """Server-sent events."""
-
-    events: AsyncIterator[bytes]
 
 
 Answer = Html | Redirect | Download | Events

@@ -1,6 +1,6 @@
 """All pages: who may see which, and how a request becomes a visit and an answer a response."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -11,7 +11,7 @@ from loguru import logger
 
 from aibridged.api import spend_limits
 from aibridged.api.handler import Api
-from aibridged.api.routes import names_in
+from aibridged.api.routes import Events, names_in
 from aibridged.api.spend_limits import SpendLimitApi
 from aibridged.clock import Clock
 from aibridged.errors import (
@@ -28,13 +28,10 @@ from aibridged.ui import entry as entrance
 from aibridged.ui.admission import Admission
 from aibridged.ui.entry import Entry
 from aibridged.ui.navigation import LinkGroup, navigation
-from aibridged.ui.page import Download, Events, Html, Page, Redirect, Role, Visit
+from aibridged.ui.page import Download, Html, Page, Redirect, Role, Visit
 from aibridged.ui.render import Renderer, send_download, send_events
 from aibridged.ui.session import Session, Sessions
 from aibridged.ui.views import PAGES
-
-STILL_IN_S = 30.0
-"""How often it is checked that somebody who gets events is still signed in."""
 
 _ASSETS = "/assets/"
 S = TypeVar("S", bound=web.StreamResponse)
@@ -194,21 +191,13 @@ class Ui:
         def keep(response: web.StreamResponse) -> None:
             self._keep(response, visitor)  # a page that stays open keeps its session from idling
 
-        return await send_events(request, self._while_in(visitor, answer.events), keep)
+        async def is_still_in() -> bool:
+            actor = await self._entry.actor(visitor.session, visitor.address)
+            is_same = actor is not None and actor.is_admin == visitor.actor.is_admin
+            return is_same and not self._sessions.is_over(visitor.session)
 
-    async def _while_in(
-        self, visitor: Visitor, events: AsyncIterator[bytes]
-    ) -> AsyncIterator[bytes]:
-        """Events, until the session has ended, or its actor has got or lost rights."""
-        checked = self._clock.monotonic()
-        async for event in events:
-            yield event
-            if self._clock.monotonic() - checked >= STILL_IN_S:
-                checked = self._clock.monotonic()
-                actor = await self._entry.actor(visitor.session, visitor.address)
-                is_same = actor is not None and actor.is_admin == visitor.actor.is_admin
-                if not is_same or self._sessions.is_over(visitor.session):
-                    return
+        events = answer.while_allowed(is_still_in, self._clock.monotonic)
+        return await send_events(request, events, keep)
 
     def _values(
         self, visitor: Visitor, answer: Html, title: str, visit: Visit | None

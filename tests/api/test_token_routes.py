@@ -89,7 +89,7 @@ async def test_nobody_gives_themselves_ever_more_tokens(ask, clock, monkeypatch)
         clock.advance(1)
     await ask("DELETE", f"/me/tokens/{made['id']}")
     status, said = await ask.refusal("POST", "/me/tokens", {})
-    assert (status, "3 tokens already" in said) == (400, True)
+    assert (status, "maximum of 3" in said) == (400, True)
     assert len((await ask("GET", "/me/tokens", include="all"))["results"]) == 3
     clock.advance(DAY)
     await ask("POST", "/me/tokens", {})

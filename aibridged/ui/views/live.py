@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from aibridged.ui.page import Events, Html, Page, Redirect, Visit
+from aibridged.api.routes import Events
+from aibridged.ui.page import Html, Page, Redirect, Visit
 from aibridged.ui.views.forms import tried
 
 SHOWN = "200"
@@ -41,8 +42,8 @@ async def end(visit: Visit) -> Html | Redirect:
 
 async def events(visit: Visit) -> Events:
     """What changes, as the page's script reads it."""
-    found = await visit.ask("/live/events")
-    return Events(found.events)
+    found: Events = await visit.ask("/live/events")
+    return found
 
 
 async def _live(visit: Visit, error: str = "") -> Html:

@@ -133,12 +133,25 @@ async def test_the_page_follows_what_its_visitor_may_see(sign_in, running, name,
     assert (told["count"], len(told["requests"])) == (count, count)
 
 
-async def test_who_loses_rights_is_told_no_more(sign_in, running, database, clock):
+def demote(store):
+    store.edit_user("root", UserEdit(is_admin=False))
+
+
+def suspend(store):
+    store.suspend_user("root")
+
+
+@pytest.mark.parametrize("change", [demote, suspend])
+@pytest.mark.parametrize("root", ["/ui", "/api/v2/aibridge"])
+async def test_who_loses_rights_is_told_no_more(
+    sign_in, gateway, tokens, running, database, clock, root, change
+):
     browser = await sign_in("root")
-    async with browser.session.get(f"{browser.root}/live/events") as response:
+    headers = {"X-Coder-Token": tokens["root"]} if root != "/ui" else {}
+    url = f"{gateway.url}{root}/live/events"
+    async with browser.session.get(url, headers=headers) as response:
         await response.content.readline()
-        edit = UserEdit(is_admin=False)
-        TokenStore(database.engine, clock).edit_user("root", edit)
+        change(TokenStore(database.engine, clock))
         clock.advance(90)  # the cache of tokens forgets it
         async with asyncio.timeout(5):
             await response.content.read()
