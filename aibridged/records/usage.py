@@ -114,8 +114,11 @@ def summed(
     group = sa.func.coalesce(groups.c.name, NONE)
     keys = [group if each is UsageBy.GROUP else rows.c[key_of(each)] for each in by]
     named = [key.label(each.value) for key, each in zip(keys, by, strict=True)]
-    sums = (sa.func.sum(rows.c[name]).label(name) for name in COUNTS)
-    return sa.select(*named, *sums).select_from(source).group_by(*keys)
+    sums = {name: sa.func.sum(rows.c[name]) for name in COUNTS}
+    found = sa.select(*named, *(each.label(name) for name, each in sums.items()))
+    found = found.select_from(source).group_by(*keys)
+    # A part may have subtracted all that there was in another.
+    return found.having(sums["interceptions"] + sums["refused"] > 0) if keys else found
 
 
 def _of_row(row: sa.Row[Any], by: Sequence[UsageBy], is_refused_known: bool) -> Usage:

@@ -1,7 +1,8 @@
 """Where totals of usage come from: the summaries of whole hours, and the interceptions of the rest.
 
 Both have the same columns: the values of the dimensions, and the sums. What isn't in the summaries
-(sessions, how an interception ended) is read from the interceptions alone.
+(sessions, how an interception ended) is read from the interceptions alone. What is completed is an
+exception: it is nearly everything, so that the summaries are read, less the few that aren't.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,9 +12,16 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from aibridged.records.facts import Outcome
 from aibridged.records.filters import PARTS, conditions
 from aibridged.records.query_results import Filter, UsageBy
-from aibridged.records.schema import interceptions, summarised_hours, token_usages, usage_hours
+from aibridged.records.schema import (
+    interceptions,
+    not_completed,
+    summarised_hours,
+    token_usages,
+    usage_hours,
+)
 from aibridged.records.storable import storable
 from aibridged.records.summarised_hours import HOUR, hour_of
 from aibridged.records.usage_sums import SUMS, has_failed, sums, used_by
@@ -54,6 +62,7 @@ _INTERCEPTIONS = _Source(interceptions.c, used_by(interceptions.c), interception
 _HOURS = _Source(usage_hours.c, usage_hours.c.model, usage_hours.c.hour)
 
 _FAILED_ID = sa.case((has_failed(interceptions.c), interceptions.c.id))
+_OTHERS = [each.value for each in Outcome if each is not Outcome.COMPLETED]
 
 _KEYS: Mapping[UsageBy, Callable[[_Source], sa.ColumnElement[Any]]] = {
     UsageBy.USER: lambda of: sa.func.coalesce(of.columns.username, of.columns.initiator_id),
@@ -73,6 +82,8 @@ _KEYS: Mapping[UsageBy, Callable[[_Source], sa.ColumnElement[Any]]] = {
 _Range = tuple[datetime | None, datetime | None]
 """From the first to before the second; None is without an end."""
 
+_Conditions = Sequence[sa.ColumnElement[bool]]
+
 
 class Parts:
     """The parts of one question, with their `keys`: the names of its dimensions' columns."""
@@ -87,21 +98,18 @@ class Parts:
     def each(self, *of_hours: sa.ColumnElement[bool]) -> Iterator[sa.Select[Any]]:
         """The sums by all keys: in each part, a combination has one row at most.
 
-        Rows of `usage_hours` for which `of_hours` doesn't hold are left out.
+        Rows of `usage_hours` for which `of_hours` doesn't hold are left out. A part may be
+        negative: what all parts together count no interceptions of isn't there.
         """
-        for part, where in self._directly():
+        numbers = {
+            "interceptions": sa.func.count(sa.distinct(interceptions.c.id)),
+            "failed": sa.func.count(sa.distinct(_FAILED_ID)),
+            **sums(interceptions.c),
+        }
+        joined = interceptions.outerjoin(token_usages)
+        for where, named in self._of_interceptions(numbers):
             keys = self._keys(_INTERCEPTIONS)
-            yield (
-                sa.select(
-                    *keys,
-                    sa.func.count(sa.distinct(interceptions.c.id)).label("interceptions"),
-                    sa.func.count(sa.distinct(_FAILED_ID)).label("failed"),
-                    *(each.label(name) for name, each in sums(interceptions.c).items()),
-                )
-                .select_from(interceptions.outerjoin(token_usages))
-                .where(part, *where)
-                .group_by(*keys)
-            )
+            yield sa.select(*keys, *named).select_from(joined).where(*where).group_by(*keys)
         of_model = UsageBy.MODEL in self._by or self._wanted.model is not None
         prefix = "model_" if of_model else ""
         counted = {name: usage_hours.c[f"{prefix}{name}"] for name in INTERCEPTIONS} | {
@@ -124,11 +132,10 @@ class Parts:
     def counts(self) -> Iterator[sa.Select[Any]]:
         """`INTERCEPTIONS` whatever models they used, by all keys but the model."""
         by = [each for each in self._by if each is not UsageBy.MODEL]
-        for part, where in self._directly():
+        numbers = sa.func.count(interceptions.c.id), sa.func.count(_FAILED_ID)
+        for where, named in self._of_interceptions(dict(zip(INTERCEPTIONS, numbers, strict=True))):
             keys = self._keys(_INTERCEPTIONS, by)
-            numbers = sa.func.count(interceptions.c.id), sa.func.count(_FAILED_ID)
-            named = (each.label(name) for name, each in zip(INTERCEPTIONS, numbers, strict=True))
-            yield sa.select(*keys, *named).where(part, *where).group_by(*keys)
+            yield sa.select(*keys, *named).where(*where).group_by(*keys)
         for where in self._summed_up():
             keys = self._keys(_HOURS, by)
             sums = (sa.func.sum(usage_hours.c[name]).label(name) for name in INTERCEPTIONS)
@@ -138,22 +145,48 @@ class Parts:
         keys = self._by if by is None else by
         return [_KEYS[each](source).label(key_of(each)) for each in keys]
 
-    def _directly(
-        self,
-    ) -> Iterator[tuple[sa.ColumnElement[bool], Sequence[sa.ColumnElement[bool]]]]:
-        """The conditions of what isn't summed up: of the ended and of the open ones."""
-        wanted = msgspec.structs.replace(
-            self._wanted, model=None, started_after=None, started_before=None
-        )
-        where = [*conditions(wanted), *_of_model(_INTERCEPTIONS, self._wanted)]
-        for within in self._rest():
-            for part in PARTS:
-                yield part, [*where, *_within(interceptions.c.started_at, within)]
+    def _of_interceptions(
+        self, numbers: Mapping[str, sa.ColumnElement[int]]
+    ) -> Iterator[tuple[_Conditions, Sequence[sa.Label[int]]]]:
+        """Which are to be read, and their numbers by name: those of what is left out, negative."""
+        for where in self._directly():
+            yield where, [each.label(name) for name, each in numbers.items()]
+        for where in self._left_out():
+            yield where, [(-each).label(name) for name, each in numbers.items()]
 
-    def _summed_up(self) -> Iterator[Sequence[sa.ColumnElement[bool]]]:
-        wanted = msgspec.structs.replace(
+    def _directly(self) -> Iterator[_Conditions]:
+        """The conditions of what isn't summed up: of the ended and of the open ones."""
+        where = [*conditions(self._timeless()), *_of_model(_INTERCEPTIONS, self._wanted)]
+        # No ended one is open: SQLite would look at all of them for that.
+        parts = PARTS[1:] if self._wanted.status == "open" else PARTS
+        for within in self._rest():
+            for part in parts:
+                yield [part, *where, *_within(interceptions.c.started_at, within)]
+
+    def _left_out(self) -> Iterator[_Conditions]:
+        """The conditions of what is summed up and isn't wanted: it isn't completed."""
+        if self._wanted.status != Outcome.COMPLETED:
+            return
+        where = [
+            *conditions(msgspec.structs.replace(self._timeless(), status=None)),
+            *_of_model(_INTERCEPTIONS, self._wanted),
+        ]
+        ended, is_open = PARTS
+        # Those have an index of their own.
+        others = interceptions.c.outcome.in_(_OTHERS), not_completed(interceptions.c)
+        for run in self._runs:
+            within = [*where, *_within(interceptions.c.started_at, run)]
+            yield [ended, *others, *within]
+            yield [is_open, *within]
+
+    def _timeless(self) -> Filter:
+        """What is wanted, without the times and the model, which each table has its own way."""
+        return msgspec.structs.replace(
             self._wanted, model=None, started_after=None, started_before=None
         )
+
+    def _summed_up(self) -> Iterator[_Conditions]:
+        wanted = msgspec.structs.replace(self._timeless(), status=None)
         for run in self._runs:
             yield [
                 *conditions(wanted, of=usage_hours.c),
@@ -178,8 +211,9 @@ def key_of(by: UsageBy) -> str:
 
 
 def _is_summed_up(by: Sequence[UsageBy], wanted: Filter) -> bool:
-    others = (wanted.session, wanted.status, wanted.min_cost)
-    return UsageBy.SESSION not in by and all(each is None for each in others)
+    has_status = wanted.status not in (None, Outcome.COMPLETED)
+    others = wanted.session is not None or wanted.min_cost is not None
+    return UsageBy.SESSION not in by and not has_status and not others
 
 
 def _of_model(source: _Source, wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:

@@ -16,6 +16,7 @@ from aibridged.records.usage_summaries import Summaries
 
 DAYS = 2
 SPAN = timedelta(days=DAYS)
+OUTCOMES = ("completed", "completed", "completed", "failed", "client_closed", "interrupted", None)
 LABELS = ("exact", "exact", "estimated", "unpriced", None)
 COUNTS = (
     "interceptions",
@@ -54,6 +55,7 @@ def interception(chance, start, people):
         at = at.replace(minute=chance.choice((0, 59)), second=0)
     id, username = chance.choice(people)
     provider = chance.choice(("anthropic", "openai"))
+    outcome = chance.choice(OUTCOMES)
     return {
         "id": uuid7(at),
         "initiator_id": id,
@@ -68,8 +70,8 @@ def interception(chance, start, people):
         "credential_hint": chance.choice(("", "sk-1", "sk-2")),
         "recorder_id": 1,
         "started_at": at,
-        "ended_at": chance.choice((None, at, at)),
-        "outcome": chance.choice(("completed", "failed")),
+        "ended_at": at if outcome else None,
+        "outcome": outcome,
         **priced(chance),
     }
 
@@ -143,7 +145,7 @@ def questions(chance, people, count):
         "model": lambda: chance.choice("ad"),
         "client": lambda: "Codex",
         "session": lambda: "s1",
-        "status": lambda: chance.choice(("completed", "failed", "open")),
+        "status": lambda: chance.choice(("completed", "completed", "failed", "open")),
         "min_cost": lambda: 10**9,
         "group": lambda: "g2",
         "key": lambda: "sk-1",
@@ -166,8 +168,10 @@ ALWAYS = (
     ([UsageBy.USER], Filter(model="d")),
     ([UsageBy.GROUP, UsageBy.MODEL], Filter()),
     ([UsageBy.MODEL, UsageBy.DAY], Filter(model="d")),
+    ([UsageBy.USER, UsageBy.MODEL, UsageBy.TOKEN, UsageBy.HOUR], Filter(status="completed")),
+    ([UsageBy.GROUP], Filter(status="completed", model="d")),
 )
-"""How an interception is counted that used several models."""
+"""How an interception is counted that used several models, and one that isn't completed."""
 
 
 def answer(query, by, wanted):
@@ -224,7 +228,8 @@ def test_summaries_are_what_is_read(database, query, clock, add, summaries):
     second = timedelta(seconds=1)
     assert input("user", started_after=first - second, started_before=end + second) == [77]
     assert input("user", started_before=end - second) == [10]
-    assert input("session") == input("user", status="completed") == [10]
+    assert input("user", status="completed") == [77]
+    assert input("session") == [10]
 
 
 def test_many_gaps_are_read_with_what_is_between_them():

@@ -125,7 +125,7 @@ def test_old_records_follow_bit_by_bit_newest_first(summaries, add, clock, hours
 def test_pages_are_written_one_by_one_and_count_when_all_are(
     database, summaries, add, clock, hours, rows, monkeypatch
 ):
-    monkeypatch.setattr(usage_summaries, "ROWS_AT_ONCE", 2)
+    monkeypatch.setitem(usage_summaries.ROWS_AT_ONCE, database.engine.dialect.name, 2)
     for number in range(5):
         add(username=f"u{number}")
     clock.advance(7200)
