@@ -61,16 +61,22 @@ class _Source(NamedTuple):
 _INTERCEPTIONS = _Source(interceptions.c, used_by(interceptions.c), interceptions.c.started_at)
 _HOURS = _Source(usage_hours.c, usage_hours.c.model, usage_hours.c.hour)
 
+
+def _unordered(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    # SQLite would walk through all of the column's index, whatever the times, for its order.
+    return column.op("||")(_EMPTY)
+
+
 _FAILED_ID = sa.case((has_failed(interceptions.c), interceptions.c.id))
 _OTHERS = [each.value for each in Outcome if each is not Outcome.COMPLETED]
 
 _KEYS: Mapping[UsageBy, Callable[[_Source], sa.ColumnElement[Any]]] = {
     UsageBy.USER: lambda of: sa.func.coalesce(of.columns.username, of.columns.initiator_id),
-    UsageBy.GROUP: lambda of: of.columns.initiator_id,
+    UsageBy.GROUP: lambda of: _unordered(of.columns.initiator_id),
     UsageBy.MODEL: lambda of: of.model,
     UsageBy.PROVIDER: lambda of: of.columns.provider_name,
-    UsageBy.CLIENT: lambda of: of.columns.client,
-    UsageBy.SESSION: lambda of: of.columns.session_id,
+    UsageBy.CLIENT: lambda of: _unordered(of.columns.client),
+    UsageBy.SESSION: lambda of: _unordered(of.columns.session_id),
     UsageBy.TOKEN: lambda of: sa.func.coalesce(of.columns.api_key_id, NONE),
     UsageBy.KEY: lambda of: sa.func.coalesce(
         sa.func.nullif(of.columns.credential_hint, _EMPTY), NONE

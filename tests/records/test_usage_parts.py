@@ -11,7 +11,7 @@ from aibridged.records import schema
 from aibridged.records.ids import uuid7
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.summarised_hours import HOUR, mark_dirty
-from aibridged.records.usage_parts import MAX_RUNS, _runs
+from aibridged.records.usage_parts import MAX_RUNS, Parts, _runs
 from aibridged.records.usage_summaries import Summaries
 
 DAYS = 2
@@ -230,6 +230,18 @@ def test_summaries_are_what_is_read(database, query, clock, add, summaries):
     assert input("user", started_before=end - second) == [10]
     assert input("user", status="completed") == [77]
     assert input("session") == [10]
+
+
+@pytest.mark.parametrize("by", UsageBy)
+def test_sqlite_reads_the_rest_by_its_times(sqlite_database, by):
+    """And never walks through a whole index because it has the order of what is grouped by."""
+    wanted = Filter(started_after=datetime(2026, 1, 1, tzinfo=UTC))
+    with sqlite_database.engine.connect() as connection:
+        ended = next(Parts(connection, [by], wanted).each())
+        compiled = ended.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}").all()
+    steps = [step for *_, step in plan]
+    assert any("idx_aibridge_interceptions_started_at (started_at>?)" in step for step in steps)
 
 
 def test_many_gaps_are_read_with_what_is_between_them():
