@@ -66,6 +66,7 @@ READ_TIMEOUT_S = 10.0
 _DOCUMENT = "/openapi.json"
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
+_PAGE = "page"
 _NOT_KEPT = {"Cache-Control": "no-store"}
 _NOT_NOTED = (
     "Texts of other users aren't shown, because the audit log can't be written at the moment. "
@@ -171,7 +172,8 @@ class Api:
     @asynccontextmanager
     async def _asking(self, route: Route, question: Question, by: str) -> AsyncIterator[Channel]:
         make = partial(_answer, route, question, self._viewer(question.actor, by))
-        async with asyncio.timeout(ANSWER_S), self._queries.ask(question.actor.id, make) as channel:
+        asking = self._queries.ask(question.actor.id, make, for_page=by == _PAGE)
+        async with asyncio.timeout(ANSWER_S), asking as channel:
             yield channel
 
     async def ask(
@@ -205,7 +207,7 @@ class Api:
             route, names = find("GET", path, self._routes)
             check_names(parameters, route)
             question = Question(actor, _owner(route, actor), names.get("id", ""), dict(parameters))
-            async with self._asking(route, question, "page") as channel:
+            async with self._asking(route, question, _PAGE) as channel:
                 if (piece := await channel.read()) is None:
                     raise _no_such()
                 while piece is not None:

@@ -33,17 +33,18 @@ class QueryRunner:
 
     @asynccontextmanager
     async def ask(
-        self, caller: str, make: Callable[[Query], Generator[bytes]]
+        self, caller: str, make: Callable[[Query], Generator[bytes]], *, for_page: bool = False
     ) -> AsyncIterator[Channel]:
         """Run `make` in a thread, and return the channel that its output arrives on.
 
         What isn't read by the end of the context is dropped, and the database query cancelled. The
-        place is free again once the thread is.
+        place is free again once the thread is. A page makes several queries, and pages have a rate
+        limit of their own.
 
         Raises:
             GatewayError: the caller, or all callers together, are over their limits.
         """
-        if not self._limiter.admit(caller.encode()):
+        if not for_page and not self._limiter.admit(caller.encode()):
             raise GatewayError(RATE_LIMITED, retry_after=RETRY_AFTER_S)
         await self._enter(caller)
         scope, channel = CancelScope(self._clock), Channel()

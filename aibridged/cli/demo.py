@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,8 @@ def _show_the_page(gateway: str, state: str, token: str) -> None:
     from aibridged.config.secret import Secret
     from aibridged.ui.single_use_code import offer
 
+    # As Ctrl-C, so that nothing is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         while True:
             code = offer(Path(state), Secret(token), SystemClock())

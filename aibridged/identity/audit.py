@@ -256,8 +256,14 @@ def _conditions(wanted: AuditFilter) -> Iterator[sa.ColumnElement[bool]]:
     if wanted.target is not None:
         named = sa.select(users.c.id).where(users.c.username == wanted.target)
         theirs = sa.select(tokens.c.id).where(tokens.c.user_id.in_(named))
+        # Limits and groups have the user's id in what was changed.
+        own_id = sa.select(sa.cast(users.c.id, sa.Text)).where(users.c.username == wanted.target)
+        changes = [
+            sa.cast(state, sa.Text).contains(own_id.scalar_subquery())
+            for state in (audit.c.before, audit.c.after)
+        ]
         target = audit.c.target
-        yield sa.or_(target == wanted.target, target.in_(named), target.in_(theirs))
+        yield sa.or_(target == wanted.target, target.in_(named), target.in_(theirs), *changes)
     if wanted.started_after is not None:
         yield audit.c.at >= wanted.started_after
     if wanted.started_before is not None:

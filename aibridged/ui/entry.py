@@ -86,6 +86,7 @@ class Entry:
         self._origin = None if rules.base is None else str(rules.base.origin())
         self._state_dir = rules.state_dir
         self.can_sign_out = rules.auth != "none"
+        self.has_users = rules.auth == "token"
 
     def admitted(self) -> Session | None:
         """The session of a browser that has none and needs no sign-in."""

@@ -34,12 +34,16 @@ class LinkGroup:
     links: Sequence[Link]
 
 
-def navigation(pages: Iterable[Page], *, is_admin: bool, here: Page | None) -> list[LinkGroup]:
+def navigation(
+    pages: Iterable[Page], *, is_admin: bool, has_users: bool, here: Page | None
+) -> list[LinkGroup]:
     """The groups that have pages which the visitor may see; `here` is the one that is shown."""
     shown = {
         page.nav: Link(page.path, page.nav, page.key, page.title, _is_within(here, page))
         for page in pages
-        if page.nav and (page.role is not Role.ADMIN or is_admin)
+        if page.nav
+        and (page.role is not Role.ADMIN or is_admin)
+        and (has_users or not page.needs_users)
     }
     groups = []
     for name, names in GROUPS:

@@ -100,7 +100,8 @@ class Page:
     """A path below the root, with names in braces for single segments, and its views.
 
     Where it stands in the navigation, `nav` is its name there. `key` goes there after a `g`. `post`
-    answers a form, only to administrators where `admin_only_post`.
+    answers a form, only to administrators where `admin_only_post`. Where it `needs_users`, it is in
+    the navigation only of a gateway that has users of its own.
     """
 
     path: str
@@ -111,3 +112,4 @@ class Page:
     key: str = ""
     post: View | None = None
     admin_only_post: bool = False
+    needs_users: bool = False

@@ -213,7 +213,12 @@ class Ui:
         }
 
     def _groups(self, visitor: Visitor, page: Page | None) -> Sequence[LinkGroup]:
-        return navigation(self._pages, is_admin=visitor.actor.is_admin, here=page)
+        return navigation(
+            self._pages,
+            is_admin=visitor.actor.is_admin,
+            has_users=self._entry.has_users,
+            here=page,
+        )
 
     def _keep(self, response: S, visitor: Visitor, said: str = "") -> S:
         value = self._sessions.continued(visitor.session, said, is_new=visitor.is_new)

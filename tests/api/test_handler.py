@@ -193,6 +193,7 @@ async def test_who_asks_too_much_is_told_to_slow_down(api, add, clock):
     assert answers == [[]] * A_SECOND
     error = await refused(api, ANN, "/models")
     assert (error.kind.code, error.retry_after) == ("rate_limited", 1)
+    assert await api.ask(ANN, "GET", "/models", {}) == []  # pages have a rate limit of their own
     assert await get(api, BOB, "/models") == []
     assert (await get(api, ANN, "/openapi.json"))["openapi"]  # asks nothing of the database
     clock.advance(1)

@@ -100,6 +100,14 @@ def test_users_and_tokens_are_found_by_the_username(store, find):
     assert [row.username for row in find()] == ["bob", "ann", "ann"]
 
 
+def test_changes_of_limits_and_groups_are_found_by_those_whom_they_are_of(store, add, find):
+    ann, bob = store.create_user("ann"), store.create_user("bob")
+    add(action="spend_limit.upsert", target="spl_1", after={"user": ann.id})
+    add(action="group.members", target="g", before={"members": [bob.id]}, after={"members": []})
+    assert [row.target for row in find(target="ann")] == ["spl_1", ann.id]
+    assert [row.target for row in find(target="bob")] == ["g", bob.id]
+
+
 def test_old_rows_are_pruned_little_by_little(add, find, engine, clock, monkeypatch):
     monkeypatch.setattr(audit, "PRUNED_AT_ONCE", 2)
     for number in range(6):

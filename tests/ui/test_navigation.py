@@ -12,14 +12,14 @@ async def view(visit) -> Html:
 
 
 HOME = Page("/", "Overview", view, nav="Overview", key="o")
-PEOPLE = Page("/people", "People", view, role=Role.ADMIN, nav="People", key="p")
+PEOPLE = Page("/people", "People", view, role=Role.ADMIN, nav="People", key="p", needs_users=True)
 PERSON = Page("/people/{id}", "A person", view, role=Role.ADMIN)
 ME = Page("/me", "My page", view, nav="My page", key="m")
 LATER = Page("/later", "Later", view, nav="Later")
 
 
-def names(pages, *, is_admin=True, here=None):
-    groups = navigation(pages, is_admin=is_admin, here=here)
+def names(pages, *, is_admin=True, has_users=True, here=None):
+    groups = navigation(pages, is_admin=is_admin, has_users=has_users, here=here)
     return [(group.name, [link.name for link in group.links]) for group in groups]
 
 
@@ -32,6 +32,13 @@ def test_pages_are_in_groups_in_their_order():
     ]
 
 
+def test_a_gateway_without_users_has_no_pages_of_them():
+    assert names([HOME, PEOPLE, ME], has_users=False) == [
+        ("What runs", ["Overview"]),
+        ("Your own", ["My page"]),
+    ]
+
+
 def test_a_person_is_shown_no_page_of_administrators():
     assert names([HOME, PEOPLE, ME], is_admin=False) == [
         ("What runs", ["Overview"]),
@@ -41,7 +48,7 @@ def test_a_person_is_shown_no_page_of_administrators():
 
 @pytest.mark.parametrize(("here", "name"), [(HOME, "Overview"), (PERSON, "People"), (None, None)])
 def test_where_one_is_is_marked(here, name):
-    groups = navigation([HOME, PEOPLE, PERSON], is_admin=True, here=here)
+    groups = navigation([HOME, PEOPLE, PERSON], is_admin=True, has_users=True, here=here)
     marked = [link.name for group in groups for link in group.links if link.is_here]
     assert marked == ([] if name is None else [name])
 

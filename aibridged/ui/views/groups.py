@@ -103,6 +103,15 @@ def _following(found: Mapping[str, object], asked: Mapping[str, str]) -> str:
 
 
 PAGES = (
-    Page("/groups", "Groups", groups, role=Role.ADMIN, nav="Groups", key="r", post=create),
+    Page(
+        "/groups",
+        "Groups",
+        groups,
+        role=Role.ADMIN,
+        nav="Groups",
+        key="r",
+        post=create,
+        needs_users=True,
+    ),
     Page("/groups/{id}", "Group", group, role=Role.ADMIN, post=change),
 )

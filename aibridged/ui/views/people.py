@@ -175,6 +175,15 @@ _CHANGES: Mapping[str, Callable[[Visit], Awaitable[Html | Redirect]]] = {
 }
 
 PAGES = (
-    Page("/people", "People", people, role=Role.ADMIN, nav="People", key="p", post=create),
+    Page(
+        "/people",
+        "People",
+        people,
+        role=Role.ADMIN,
+        nav="People",
+        key="p",
+        post=create,
+        needs_users=True,
+    ),
     Page("/people/{id}", "Person", person, role=Role.ADMIN, post=change),
 )
