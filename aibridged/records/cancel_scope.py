@@ -28,6 +28,16 @@ class QueryCancelledError(QueryFailedError):
     """A query whose result is no longer wanted."""
 
 
+WORK_MEMORY = "64MB"
+"""PostgreSQL's memory for a sort or a hash, at least: with its default of 4 MB, it sorts the
+summaries of years on disk to group them, which takes twice as long."""
+
+_MORE_MEMORY = sa.text(
+    "SELECT set_config('work_mem', :least, true)"
+    " WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes(:least)"
+)
+
+
 class CancelScope:
     """Deadline and cancellation of one query; each of its statements may take `seconds`."""
 
@@ -83,6 +93,7 @@ class CancelScope:
             connection.exec_driver_sql(
                 f"SET LOCAL statement_timeout = {round(self._within * 1000)}"
             )
+            connection.execute(_MORE_MEMORY, {"least": WORK_MEMORY})
 
     def _begin_statement(self, *_: object) -> None:
         if self._is_cancelled:

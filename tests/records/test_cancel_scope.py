@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from aibridged.records import cancel_scope
 from aibridged.records.bounded_connection import BoundedConnection
 from aibridged.records.cancel_scope import (
     CancelScope,
@@ -101,3 +102,13 @@ def test_dropping_what_has_ended_does_nothing(database, clock):
 def test_nothing_can_be_changed(database, clock):
     with pytest.raises(QueryFailedError, match=r"(?i)read.?only"):
         ask(CancelScope(clock), database, "DELETE FROM aibridge_interceptions")
+
+
+@pytest.mark.parametrize(("least", "memory"), [("64MB", "64MB"), ("1MB", "4MB")])
+def test_postgresql_has_memory_for_totals_and_more_where_it_was_given_more(
+    postgres_database, clock, monkeypatch, least, memory
+):
+    monkeypatch.setattr(cancel_scope, "WORK_MEMORY", least)
+    assert ask(CancelScope(clock, 60.0), postgres_database, "SHOW work_mem") == memory
+    with postgres_database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW work_mem").scalar() == "4MB"
