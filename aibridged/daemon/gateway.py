@@ -133,11 +133,6 @@ class Gateway:
         try:
             is_local = (self._page or self._listener).is_local_only
             with_page = web_page.is_wanted(settings, is_local=is_local)
-            if not with_page and settings.ui_enabled == "auto":
-                logger.info(
-                    "The web page is off, as others than this machine can connect:"
-                    " --aibridge-ui-enabled true switches it on"
-                )
             self._composition = await compose(
                 settings, self._clock, self._stack, self._services, with_page=with_page
             )
@@ -162,6 +157,11 @@ class Gateway:
             status = StatusServer(settings.state_dir, status_socket.DAEMON, self.status_document)
             self._stack.push_async_callback(status.close)
             status.start()
+            if not with_page and settings.ui_enabled == "auto":
+                logger.info(
+                    "The web page is off, as others than this machine can connect:"
+                    " --aibridge-ui-enabled true switches it on"
+                )
         except (
             DatabaseError,
             DatabaseAwayError,

@@ -1,9 +1,13 @@
 """What tests of the page share."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from loguru import logger
+
+# It takes pictures for the documentation, where `make pictures` says where to.
+collect_ignore = [] if os.environ.get("AIBRIDGED_PICTURES") else ["test_pictures.py"]
 
 
 @pytest.fixture

@@ -44,7 +44,6 @@ def record(tmp_path_factory):
     return directory, engine
 
 
-@pytest.mark.skipif(not PICTURES, reason="AIBRIDGED_PICTURES names no directory")
 @pytest.mark.parametrize("filled", ["sqlite"], indirect=True)
 async def test_pictures(filled, new_tab):  # noqa: F811
     for name, (path, scheme) in OF.items():

@@ -240,9 +240,6 @@ async def test_hostile_texts_do_no_harm(filled, record, new_tab):
         sessions = sa.select(interceptions.c.client_session_id).where(interceptions.c.id.in_(ids))
         found = set(connection.execute(sessions).scalars())
     assert found
-    known = {page.path for page in PAGES}
-    if "/sessions/{id}" not in known:
-        pytest.skip("there is no page of sessions")
     tab = await new_tab(1600, "light", filled.admin)
     for session in found:
         await tab.open(f"/sessions/{session}")
