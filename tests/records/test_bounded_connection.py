@@ -41,7 +41,8 @@ def test_it_gives_up_on_a_frozen_server(connection, postgres_server, bound):
     connection.patience, connection.ends = 1000, math.inf
     with postgres_server.frozen():
         connection.rollback()
-        with pytest.raises(psycopg.OperationalError, match="given up"):
+        # Whether by us or by psycopg, which may have noticed by then, is a matter of time.
+        with pytest.raises(psycopg.OperationalError, match=r"given up|is closed"):
             connection.execute("SELECT 1")
 
 
