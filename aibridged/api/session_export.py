@@ -24,7 +24,8 @@ from aibridged.records.query_results import Filter, Row, Session
 
 _encode = msgspec.json.Encoder().encode
 
-_TEXTS = {"user_prompts": "prompt", "tool_usages": "input", "model_thoughts": "content"}
+TEXTS = {"user_prompts": "prompt", "model_thoughts": "content", "tool_usages": "input"}
+"""The text that a child row is about, by its kind."""
 _TICKS = re.compile("`+")
 _SHORTEST_FENCE = 3
 # What moves the cursor, turns the direction of text, or can't be seen; line breaks and tabs stay.
@@ -65,7 +66,7 @@ def cache_breaks(
 def text(query: Query, id: str, owner: str | None, row_id: str) -> Chunks:
     """One text of an interception in UTF-8; nothing where there is none."""
     for each in query.full(id, owner):
-        for kind, name in _TEXTS.items():
+        for kind, name in TEXTS.items():
             for row in each.rows(kind):
                 if row["id"] == row_id:
                     # An empty text is one, too.
@@ -125,7 +126,7 @@ def _turn(each: FullInterception, broken: Broken | None) -> Iterator[str]:
     for title, kind in (("Prompt", "user_prompts"), ("Thought", "model_thoughts")):
         for row in each.rows(kind):
             yield f"\n{title}:\n"
-            yield from fenced(row[_TEXTS[kind]])
+            yield from fenced(row[TEXTS[kind]])
     for row in each.rows("tool_usages"):
         yield f"\nTool {in_line(row['tool'])}:\n"
         yield from fenced(row["input"])

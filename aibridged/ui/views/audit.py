@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from aibridged.errors import GatewayError
 from aibridged.ui.page import Html, Page, Role, Visit
+from aibridged.ui.views.lists import cursor, in_path, pager, terms
 
 _FILTERS = ("actor", "action", "target", "started_after", "started_before")
 _PAGE = "50"
@@ -51,12 +51,10 @@ async def audit(visit: Visit) -> Html:
     """A page of the log, the newest first."""
     chosen = {name: visit.query.get(name, "").strip() for name in _FILTERS}
     asked = {name: value for name, value in chosen.items() if value}
-    after = visit.query.get("after", "")
-    more = {"after_id": after} if after else {}
     found: Mapping[str, Any] = {"count": 0, "results": [], "more": False}
     error = ""
     try:
-        found = await visit.ask("/audit", "GET", None, q=_terms(asked), limit=_PAGE, **more)
+        found = await visit.ask("/audit", "GET", None, q=terms(asked), limit=_PAGE, **cursor(visit))
     except GatewayError as refused:
         if refused.kind.status != 400:
             raise
@@ -68,8 +66,7 @@ async def audit(visit: Visit) -> Html:
         "chosen": chosen,
         "kinds": _KINDS,
         "is_filtered": bool(asked),
-        "first": urlencode(asked) if after else None,
-        "following": urlencode({**asked, "after": rows[-1]["id"]}) if found["more"] else "",
+        **pager(visit, found, asked),
         "error": error,
     }
     return Html("people/audit.html", values, 400 if error else 200)
@@ -98,15 +95,10 @@ def sentence(row: Mapping[str, Any]) -> dict[str, str]:
             "page": "",
         }
     if kind == "request":
-        return {"verb": verb, "object": target, "page": f"/interceptions/{quote(target, safe='')}"}
+        return {"verb": verb, "object": target, "page": f"/interceptions/{in_path(target)}"}
     is_there = kind == "group" and action != "group.delete"
-    page = f"/groups/{quote(target, safe='')}" if is_there else ""
+    page = f"/groups/{in_path(target)}" if is_there else ""
     return {"verb": verb, "object": target, "page": page}
-
-
-def _terms(asked: Mapping[str, str]) -> str:
-    """The filter terms of the API; none of their values can have a quotation mark."""
-    return " ".join(f'{name}:"{value.replace(chr(34), "")}"' for name, value in asked.items())
 
 
 PAGES = (Page("/audit", "Audit", audit, role=Role.ADMIN, nav="Audit", key="a"),)

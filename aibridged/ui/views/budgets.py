@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation, Overflow
 from typing import Any
-from urllib.parse import quote
 
 from aibridged.api.spend_limit_shapes import ID_FIELDS
 from aibridged.api.spend_limits import ROOT
@@ -11,6 +10,7 @@ from aibridged.errors import GatewayError
 from aibridged.ui import svg
 from aibridged.ui.formats import money, percent
 from aibridged.ui.page import Html, Page, Redirect, Visit
+from aibridged.ui.views.lists import in_path
 
 SCOPES = {
     "organization": "Everybody, each for themselves",
@@ -40,7 +40,7 @@ async def change(visit: Visit) -> Html | Redirect:
     form, do = visit.form, visit.form.get("do", "")
     try:
         if do == "remove":
-            await visit.ask(f"{ROOT}/{quote(form.get('id', '') or '-', safe='')}", "DELETE")
+            await visit.ask(f"{ROOT}/{in_path(form.get('id', '') or '-')}", "DELETE")
             return Redirect("/budgets", "The limit is removed.")
         if do == "set":
             return await _set(visit)

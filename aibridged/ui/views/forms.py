@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
+from aibridged.counted import noun
 from aibridged.errors import GatewayError
 from aibridged.ui.page import Html, Redirect, Visit
+from aibridged.ui.views.lists import in_path
 
 _BESIDE_THE_FORM = frozenset({400, 404, 409, 429})
 """Statuses of refusals that are shown on the page of the form."""
@@ -56,6 +57,13 @@ def groups(text: str) -> list[str]:
     return [name for line in text.splitlines() if (name := line.strip())]
 
 
+def choices_for(tokens: Mapping[str, Any]) -> list[Choice]:
+    """The lifetimes to choose from, beside these tokens as the API lists them."""
+    return choices(
+        Lifetimes(tokens["default_lifetime_seconds"], tokens["longest_lifetime_seconds"])
+    )
+
+
 def choices(lifetimes: Lifetimes) -> list[Choice]:
     """The lifetimes to choose from: usual ones, the longest that is allowed, and the default."""
     offered = {days * _DAY: label for days, label in _OFFERED}
@@ -82,12 +90,12 @@ def renewal(form: Mapping[str, str]) -> dict[str, Any]:
 
 def token_id(visit: Visit) -> str:
     """The id of the token that a form is about, for a path."""
-    return quote(visit.form.get("token", "") or "-", safe="")
+    return in_path(visit.form.get("token", "") or "-")
 
 
 def _in_words(seconds: int) -> str:
     for size, unit in ((_DAY, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size and seconds % size == 0:
             count = seconds // size
-            return f"{count:,} {unit}{'' if count == 1 else 's'}"
+            return f"{count:,} {noun(count, unit)}"
     return f"{seconds:,} seconds"

@@ -1,10 +1,8 @@
 """Groups: their list, and a group's page with its members."""
 
-from collections.abc import Mapping
-from urllib.parse import quote, urlencode
-
 from aibridged.ui.page import Html, Page, Redirect, Role, Visit
 from aibridged.ui.views.forms import tried, usernames
+from aibridged.ui.views.lists import cursor, in_path, pager
 
 _PAGE = "50"
 
@@ -28,16 +26,13 @@ async def create(visit: Visit) -> Html | Redirect:
 
 
 async def _groups(visit: Visit, error: str = "") -> Html:
-    text, after = visit.query.get("q", "").strip(), visit.query.get("after", "")
+    text = visit.query.get("q", "").strip()
     asked = {"q": text} if text else {}
-    found = await visit.ask(
-        "/groups", "GET", None, limit=_PAGE, **asked, **({"after_id": after} if after else {})
-    )
+    found = await visit.ask("/groups", "GET", None, limit=_PAGE, **asked, **cursor(visit))
     values = {
         "found": found,
         "q": text,
-        "first": urlencode(asked) if after else None,
-        "following": _following(found, asked),
+        **pager(visit, found, asked),
         "error": error,
         "form": visit.form,
     }
@@ -51,7 +46,7 @@ async def group(visit: Visit) -> Html:
 
 async def change(visit: Visit) -> Html | Redirect:
     """Add or remove members, or delete the group."""
-    at, do = f"/groups/{quote(visit.id, safe='')}", visit.form.get("do", "")
+    at, do = f"/groups/{in_path(visit.id)}", visit.form.get("do", "")
 
     async def make() -> Html | Redirect:
         if do == "delete":
@@ -71,35 +66,21 @@ async def change(visit: Visit) -> Html | Redirect:
 
 
 async def _group(visit: Visit, error: str = "") -> Html:
-    found = await visit.ask(f"/groups/{quote(visit.id, safe='')}")
-    after = visit.query.get("after", "")
+    at = f"/groups/{in_path(visit.id)}"
+    found = await visit.ask(at)
     members = await visit.ask(
-        "/users",
-        "GET",
-        None,
-        group=found["name"],
-        limit=_PAGE,
-        **({"after_id": after} if after else {}),
+        "/users", "GET", None, group=found["name"], limit=_PAGE, **cursor(visit)
     )
     values = {
         "title": found["name"],
         "group": found,
         "members": members,
-        "first": "" if after else None,
-        "following": _following(members, {}),
-        "at": f"/groups/{quote(visit.id, safe='')}",
+        **pager(visit, members, {}),
+        "at": at,
         "error": error,
         "form": visit.form,
     }
     return Html("people/group.html", values, 400 if error else 200)
-
-
-def _following(found: Mapping[str, object], asked: Mapping[str, str]) -> str:
-    """The query of the next page, empty where there is none."""
-    results = found["results"]
-    if not found["more"] or not isinstance(results, list):
-        return ""
-    return urlencode({**asked, "after": results[-1]["id"]})
 
 
 PAGES = (

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from aibridged.api.routes import Events
 from aibridged.ui.page import Html, Page, Redirect, Visit
 from aibridged.ui.views.forms import tried
+from aibridged.ui.views.lists import in_path
 
 SHOWN = "200"
 """Requests on the page as it is loaded."""
@@ -31,7 +31,7 @@ async def end(visit: Visit) -> Html | Redirect:
 
     async def make() -> Redirect:
         id = visit.form.get("id", "") or "-"
-        ended = await visit.ask(f"/live/{quote(id, safe='')}/end", "POST")
+        ended = await visit.ask(f"/live/{in_path(id)}/end", "POST")
         return Redirect("/live", f"The request {ended['id']} is ended.")
 
     async def again(error: str) -> Html:

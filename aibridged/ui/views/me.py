@@ -9,7 +9,7 @@ from aibridged.errors import NO_USERS_HERE, GatewayError
 from aibridged.ui import svg
 from aibridged.ui.formats import percent
 from aibridged.ui.page import Html, Page, Redirect, Visit
-from aibridged.ui.views.forms import Lifetimes, choices, new_token, renewal, token_id, tried
+from aibridged.ui.views.forms import choices_for, new_token, renewal, token_id, tried
 
 DAYS = 30
 """Of usage on the page."""
@@ -75,7 +75,7 @@ async def _me(visit: Visit, error: str = "") -> Html:
         "days": DAYS,
         "tokens": tokens["results"],
         "elsewhere": elsewhere,
-        "lifetimes": _choices(tokens),
+        "lifetimes": choices_for(tokens),
         "error": error,
     }
     return Html("me/me.html", values, 400 if error else 200)
@@ -121,7 +121,7 @@ async def _connect(visit: Visit, error: str = "", made: Mapping[str, Any] | None
         "token": made["token"] if made is not None else _NO_TOKEN,
         "made": made,
         "elsewhere": elsewhere,
-        "lifetimes": _choices(tokens),
+        "lifetimes": choices_for(tokens),
         "watch": watch,
         "again": urlencode({"agent": agent, "since": since, "before": before}),
         "error": error,
@@ -175,12 +175,6 @@ async def _tokens(visit: Visit) -> tuple[Mapping[str, Any], str]:
             "longest_lifetime_seconds": 0,
         }
         return nothing, error.message
-
-
-def _choices(tokens: Mapping[str, Any]) -> list[Any]:
-    return choices(
-        Lifetimes(tokens["default_lifetime_seconds"], tokens["longest_lifetime_seconds"])
-    )
 
 
 PAGES = (

@@ -6,10 +6,12 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from aibridged.counted import noun
 from aibridged.errors import GatewayError
 from aibridged.ui import svg
 from aibridged.ui.formats import moment, money, percent
 from aibridged.ui.page import Html, Page, Visit
+from aibridged.ui.views.lists import terms
 from aibridged.ui.views.overview_charts import charts, legend, look_of, sparks, tokens_of
 
 BUDGETS_SHOWN = 10
@@ -90,8 +92,7 @@ async def _problems(visit: Visit) -> Mapping[str, Any]:
 async def _found(visit: Visit, given: Mapping[str, str]) -> Any:
     """The overview, or what is wrong about what was asked for."""
     try:
-        terms = _terms(given)
-        asked = {"by": given.get("by") or "model", "q": terms}
+        asked = {"by": given.get("by") or "model", "q": _terms(given)}
         if "from" not in given:
             asked["period"] = given.get("period") or "day"
         return await visit.ask("/overview", "GET", None, **asked)
@@ -111,13 +112,12 @@ def _given(query: Mapping[str, str]) -> dict[str, str]:
 
 
 def _terms(given: Mapping[str, str]) -> str:
-    terms = {term: given[name] for name, term in _FILTERS.items() if name in given}
+    wanted = {term: given[name] for name, term in _FILTERS.items() if name in given}
     if "from" in given:
-        terms["started_after"] = given["from"]
+        wanted["started_after"] = given["from"]
     if "to" in given:
-        terms["started_before"] = _day_after(given["to"])
-    # The API's terms have no quotation marks within.
-    return " ".join(f'{name}:"{text.replace(chr(34), "")}"' for name, text in terms.items())
+        wanted["started_before"] = _day_after(given["to"])
+    return terms(wanted)
 
 
 def _day_after(text: str) -> str:
@@ -266,7 +266,7 @@ def _points(now: float | None, before: float | None) -> str:
     points = round((now - before) * 100)
     if not points:
         return "±0 points"
-    return f"{points:+d} {'point' if abs(points) == 1 else 'points'}".replace("-", _MINUS)
+    return f"{points:+d} {noun(abs(points), 'point')}".replace("-", _MINUS)
 
 
 def _usual_days(found: Mapping[str, Any]) -> str:

@@ -2,18 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from aibridged.ui.page import Html, Page, Redirect, Role, Visit
 from aibridged.ui.views.forms import (
-    Lifetimes,
-    choices,
+    choices_for,
     groups,
     new_token,
     renewal,
     token_id,
     tried,
 )
+from aibridged.ui.views.lists import cursor, in_path, pager
 
 _STATUSES = ("active", "suspended")
 _PAGE = "50"
@@ -49,20 +48,13 @@ async def create(visit: Visit) -> Html | Redirect:
 async def _people(visit: Visit, error: str = "") -> Html:
     chosen = {name: visit.query.get(name, "").strip() for name in ("q", "status", "group")}
     asked = {name: value for name, value in chosen.items() if value}
-    after = visit.query.get("after", "")
-    found = await visit.ask(
-        "/users", "GET", None, limit=_PAGE, **asked, **({"after_id": after} if after else {})
-    )
-    following = ""
-    if found["more"]:
-        following = urlencode({**asked, "after": found["results"][-1]["id"]})
+    found = await visit.ask("/users", "GET", None, limit=_PAGE, **asked, **cursor(visit))
     values = {
         "found": found,
         "chosen": chosen,
         "statuses": _STATUSES,
         "is_filtered": bool(asked),
-        "first": urlencode(asked) if after else None,
-        "following": following,
+        **pager(visit, found, asked),
         "error": error,
         "form": visit.form,
     }
@@ -91,14 +83,13 @@ async def _person(visit: Visit, error: str = "", made: Mapping[str, Any] | None 
     at = _path(visit)
     found = await visit.ask(at)
     tokens = await visit.ask(f"{at}/tokens", include="revoked" if "revoked" in visit.query else "")
-    lifetimes = Lifetimes(tokens["default_lifetime_seconds"], tokens["longest_lifetime_seconds"])
     values = {
         "title": found["username"],
         "person": found,
         "tokens": tokens["results"],
         "shows_revoked": "revoked" in visit.query,
-        "lifetimes": choices(lifetimes),
-        "at": f"/people/{quote(visit.id, safe='')}",
+        "lifetimes": choices_for(tokens),
+        "at": f"/people/{in_path(visit.id)}",
         "is_self": found["id"] == visit.actor.id,
         "error": error,
         "made": made,
@@ -107,11 +98,11 @@ async def _person(visit: Visit, error: str = "", made: Mapping[str, Any] | None 
 
 
 def _path(visit: Visit) -> str:
-    return f"/users/{quote(visit.id, safe='')}"
+    return f"/users/{in_path(visit.id)}"
 
 
 def _here(visit: Visit, said: str) -> Redirect:
-    return Redirect(f"/people/{quote(visit.id, safe='')}", said)
+    return Redirect(f"/people/{in_path(visit.id)}", said)
 
 
 async def _edit(visit: Visit) -> Redirect:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from aibridged.api.filters import INTERCEPTION_TERMS
 from aibridged.ui.page import Visit
+from aibridged.ui.views.lists import terms
 
 PERIODS: Mapping[str, tuple[str, timedelta]] = {
     "1h": ("Last hour", timedelta(hours=1)),
@@ -95,21 +96,21 @@ class Search:
     @property
     def q(self) -> str:
         """The API's filter."""
-        terms = {
+        wanted = {
             name: value
             for name, value in self._given.items()
             if value and name in self._known and name not in ("started_after", "started_before")
         }
         if self._given["since"] in PERIODS:
-            terms["started_after"] = _iso(self._now - PERIODS[self._given["since"]][1])
+            wanted["started_after"] = _iso(self._now - PERIODS[self._given["since"]][1])
         elif self._given["since"] in _DAYS:
             day = self._now.astimezone(UTC).date() - timedelta(_DAYS[self._given["since"]][1])
-            terms["started_after"] = f"{day}T00:00:00Z"
-            terms["started_before"] = f"{day + timedelta(1)}T00:00:00Z"
+            wanted["started_after"] = f"{day}T00:00:00Z"
+            wanted["started_before"] = f"{day + timedelta(1)}T00:00:00Z"
         for name in ("started_after", "started_before"):
             if value := self._given[name]:
-                terms[name] = value if "T" in value else f"{value}T00:00:00Z"
-        return " ".join(f'{name}:"{value.replace(chr(34), "")}"' for name, value in terms.items())
+                wanted[name] = value if "T" in value else f"{value}T00:00:00Z"
+        return terms(wanted)
 
     def link(self, path: str, **more: str) -> str:
         """The address of the same search with other parameters."""

@@ -2,12 +2,13 @@
 
 import re
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from aibridged.api.filters import SESSION_TERMS
 from aibridged.errors import GatewayError
 from aibridged.ui.page import Answer, Download, Html, Page, Redirect, Visit
 from aibridged.ui.timeline import timeline
+from aibridged.ui.views.lists import cursor, in_path
 from aibridged.ui.views.search import Search
 from aibridged.ui.views.turns import SHOWN, Room, columns, turn
 
@@ -30,32 +31,35 @@ async def sessions(visit: Visit) -> Html | Redirect:
 
 async def _list(visit: Visit, error: str = "") -> Html:
     search = Search(visit, SESSION_TERMS)
-    asked = _cursor(visit, "after_session_id")
-    found: dict[str, Any] = {"sessions": [], "more": False, "count": 0}
+    values = await _listed(visit, search, "/sessions", "sessions", "after_session_id", error)
+    return Html("sessions/list.html", values, 400 if values["error"] else 200)
+
+
+async def _listed(
+    visit: Visit, search: Search, at: str, rows: str, after: str, error: str = ""
+) -> dict[str, Any]:
+    """What the page of a list shows: the API's `rows` at this path, behind its cursor `after`."""
+    asked = _cursor(visit, after)
+    found: dict[str, Any] = {rows: [], "more": False, "count": 0}
     try:
-        found = await visit.ask("/sessions", "GET", None, q=search.q, limit=_LISTED, **asked)
+        found = await visit.ask(at, "GET", None, q=search.q, limit=_LISTED, **asked)
     except GatewayError as refused:
         if refused.kind.status not in _BESIDE_THE_FORM:
             raise
         error = refused.message
-    following = _following(search, "/sessions", found, found["sessions"])
-    return Html(
-        "sessions/list.html",
-        {
-            **search.values(),
-            **await _names(visit),
-            "at": "/sessions",
-            "sessions": found["sessions"],
-            "count": found["count"],
-            "is_exact": found.get("count_is_exact", True),
-            "first": search.link("/sessions") if asked else "",
-            "until": found.get("searched_until"),
-            "following": following,
-            "error": error,
-            "session_path": session_path,
-        },
-        status=400 if error else 200,
-    )
+    return {
+        **search.values(),
+        **await _names(visit),
+        "at": at,
+        rows: found[rows],
+        "count": found["count"],
+        "is_exact": found.get("count_is_exact", True),
+        "first": search.link(at) if asked else "",
+        "until": found.get("searched_until"),
+        "following": _following(search, at, found, found[rows]),
+        "error": error,
+        "session_path": session_path,
+    }
 
 
 async def _by_id(visit: Visit, id: str) -> Html | Redirect:
@@ -73,10 +77,9 @@ async def _by_id(visit: Visit, id: str) -> Html | Redirect:
 
 async def session(visit: Visit) -> Html:
     """One session as a story, a page of it."""
-    after = visit.query.get("after", "")
-    asked: dict[str, Any] = {"after_id": after} if after else {}
+    asked = cursor(visit)
     found = await visit.ask(
-        f"/sessions/{_quoted(_id(visit))}/interceptions",
+        f"/sessions/{in_path(_id(visit))}/interceptions",
         "GET",
         None,
         limit=_TURNS,
@@ -96,7 +99,7 @@ async def session(visit: Visit) -> Html:
     ]
     turns = [each for thread in threads for each in thread["turns"]]
     # On the first page alone: totals of very long sessions take a while.
-    head = None if after else await _head(visit, id)
+    head = None if asked else await _head(visit, id)
     at = session_path(id)
     following = session_path(id, after=turns[-1].id) if found["more"] and turns else ""
     return Html(
@@ -115,7 +118,7 @@ async def session(visit: Visit) -> Html:
             "chart": timeline(columns(turns)) if len(turns) > 1 else None,
             "longest": max((each.seconds or 0.0 for each in turns), default=0.0),
             "dearest": max((float(each.found["cost"] or 0) for each in turns), default=0.0),
-            "first": at if after else "",
+            "first": at if asked else "",
             "following": following,
             "lost": [each for each in turns if each.lost],
         },
@@ -132,52 +135,27 @@ async def _head(visit: Visit, id: str) -> Any:
 
 async def as_json(visit: Visit) -> Download:
     """All of a session, for programs."""
-    pieces = visit.pieces(f"/sessions/{_quoted(_id(visit))}/export")
+    pieces = visit.pieces(f"/sessions/{in_path(_id(visit))}/export")
     return Download(f"session-{_id(visit)[:36]}.json", "application/json", pieces)
 
 
 async def as_markdown(visit: Visit) -> Download:
     """All of a session, for people."""
-    pieces = visit.pieces(f"/sessions/{_quoted(_id(visit))}/markdown")
+    pieces = visit.pieces(f"/sessions/{in_path(_id(visit))}/markdown")
     return Download(f"session-{_id(visit)[:36]}.md", "text/markdown; charset=utf-8", pieces)
 
 
 async def interceptions(visit: Visit) -> Html:
     """The list of single requests."""
-    search = Search(visit)
-    error = ""
-    asked = _cursor(visit, "after_id")
-    found: dict[str, Any] = {"results": [], "more": False, "count": 0}
-    try:
-        found = await visit.ask("/interceptions", "GET", None, q=search.q, limit=_LISTED, **asked)
-    except GatewayError as refused:
-        if refused.kind.status not in _BESIDE_THE_FORM:
-            raise
-        error = refused.message
+    values = await _listed(visit, Search(visit), "/interceptions", "results", "after_id")
     room = Room(64 * 1024)
-    following = _following(search, "/interceptions", found, found["results"])
-    return Html(
-        "sessions/interceptions.html",
-        {
-            **search.values(),
-            **await _names(visit),
-            "at": "/interceptions",
-            "turns": [turn(each, room) for each in found["results"]],
-            "count": found["count"],
-            "is_exact": found.get("count_is_exact", True),
-            "first": search.link("/interceptions") if asked else "",
-            "until": found.get("searched_until"),
-            "following": following,
-            "error": error,
-            "session_path": session_path,
-        },
-        status=400 if error else 200,
-    )
+    values["turns"] = [turn(each, room) for each in values["results"]]
+    return Html("sessions/interceptions.html", values, 400 if values["error"] else 200)
 
 
 async def interception(visit: Visit) -> Html:
     """One request with all that is on record of it, long texts cut."""
-    found = await visit.ask(f"/interceptions/{_quoted(visit.id)}", text_limit=str(SHOWN))
+    found = await visit.ask(f"/interceptions/{in_path(visit.id)}", text_limit=str(SHOWN))
     shown = turn(found, Room())
     return Html(
         "sessions/interception.html",
@@ -188,7 +166,7 @@ async def interception(visit: Visit) -> Html:
 async def text(visit: Visit) -> Answer:
     """One text whole, to save: it is never shown as a page."""
     names = visit.names
-    pieces = visit.pieces(f"/interceptions/{_quoted(names['id'])}/text", row=names["row"])
+    pieces = visit.pieces(f"/interceptions/{in_path(names['id'])}/text", row=names["row"])
     return Download(f"{names['row'][:36]}.txt", "text/plain; charset=utf-8", pieces)
 
 
@@ -204,8 +182,7 @@ def _cursor(visit: Visit, name: str) -> dict[str, Any]:
     """Where the page of a list begins, as the API has it."""
     if search := visit.query.get("search", ""):
         return {"search_cursor": search}
-    after = visit.query.get("after", "")
-    return {name: after} if after else {}
+    return cursor(visit, name)
 
 
 def _following(search: Search, at: str, found: Any, rows: Any) -> str:
@@ -226,10 +203,6 @@ def session_path(id: str, leaf: str = "", **query: str) -> str:
 def _id(visit: Visit) -> str:
     """The session that a page is about."""
     return visit.query.get("id", "") or "-" if visit.id == _ELSEWHERE else visit.id
-
-
-def _quoted(id: str) -> str:
-    return quote(id, safe="")
 
 
 PAGES = (

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
+from aibridged.api.session_export import TEXTS
 from aibridged.core.cache_breaks import Cause, Change, Difference, sentence
 from aibridged.ui.formats import moment
 from aibridged.ui.timeline import Column
+from aibridged.ui.views.lists import in_path
 
 SHOWN = 4096
 """Characters of each text, as long as a page has room for them."""
@@ -15,9 +16,7 @@ PAGE_CHARACTERS = 192 * 1024
 """Of all texts of a page; what comes after them is shown with `LEAST_SHOWN` each."""
 ROWS = 40
 """Of each kind in a turn; the others are with the interception."""
-WITHHELD = "(withheld)"
 
-_KINDS = {"user_prompts": "prompt", "model_thoughts": "content", "tool_usages": "input"}
 _WORDS = {"completed": "ok", "failed": "bad", "interrupted": "bad"}
 
 Found = Mapping[str, Any]
@@ -72,7 +71,7 @@ def turn(found: Found, room: Room, *, is_first: bool = False) -> Turn:
     usages = found["token_usages"]
     read = sum(each["cache_read_input_tokens"] for each in usages)
     given = read + sum(each["input_tokens"] + each["cache_write_input_tokens"] for each in usages)
-    texts = {kind: _texts(found, kind, name, room) for kind, name in _KINDS.items()}
+    texts = {kind: _texts(found, kind, name, room) for kind, name in TEXTS.items()}
     began, ended = moment(found["started_at"]), moment(found["ended_at"])
     seconds = (ended - began).total_seconds() if ended is not None and began is not None else None
     return Turn(
@@ -89,7 +88,7 @@ def turn(found: Found, room: Room, *, is_first: bool = False) -> Turn:
         prompts=texts["user_prompts"],
         thoughts=texts["model_thoughts"],
         calls=texts["tool_usages"],
-        left_out=sum(max(0, len(found[kind]) - ROWS) for kind in _KINDS),
+        left_out=sum(max(0, len(found[kind]) - ROWS) for kind in TEXTS),
         is_first=is_first,
     )
 
@@ -119,7 +118,7 @@ def _texts(found: Found, kind: str, name: str, room: Room) -> Sequence[Text]:
 def _text(id: str, row: Found, text: str, room: Room) -> Text:
     most = room.take(len(text))
     is_more = row["truncated"] or most < len(text)
-    path = f"/interceptions/{id}/texts/{quote(row['id'], safe='')}" if is_more else ""
+    path = f"/interceptions/{id}/texts/{in_path(row['id'])}" if is_more else ""
     return Text(
         text,
         most,
