@@ -1,7 +1,8 @@
-"""Tracked background tasks: they are kept referenced, and their exceptions are logged."""
+"""Background tasks, kept referenced and with their exceptions logged; and background threads."""
 
 import asyncio
-from collections.abc import Coroutine
+import threading
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from loguru import logger
@@ -40,3 +41,15 @@ class Tasks:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.opt(exception=error).error("The task {} failed", task.get_name())
+
+
+def start_thread(
+    work: Callable[..., None], *arguments: object, name: str
+) -> threading.Thread | None:
+    """Start a thread that the process doesn't wait for; None: the system has none left."""
+    thread = threading.Thread(target=work, args=arguments, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        return None
+    return thread

@@ -20,6 +20,7 @@ from weakref import WeakSet
 from loguru import logger
 
 from aibridged.clock import SystemClock
+from aibridged.tasks import start_thread
 
 BACKLOG_BYTES = 1024 * 1024
 """Bound on the bytes kept for a blocked output; further lines are lost."""
@@ -221,10 +222,8 @@ class LogOutput:
             self._start(self._tell, lost, self._why)
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, name="log", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # no thread can be started now: the next line tries again
+        thread = start_thread(work, *arguments, name="log")
+        if thread is None:  # the next line tries again
             self._is_taken = False
             return
         self._thread = thread

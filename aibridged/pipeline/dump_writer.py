@@ -12,6 +12,7 @@ from loguru import logger
 
 from aibridged.config.private_file import open_private_directory
 from aibridged.counted import counted
+from aibridged.tasks import start_thread
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """How much may wait for the disk; dumps beyond it are not written."""
@@ -71,13 +72,8 @@ class DumpWriter:
             logger.warning("{} not dumped: the disk is too slow", requests)
 
     def _start(self) -> bool:
-        thread = threading.Thread(target=self._run, name="dumps", daemon=True)
-        try:
-            thread.start()  # waits for the lock
-        except RuntimeError:  # the system has none left
-            return False
-        self._thread = thread
-        return True
+        self._thread = start_thread(self._run, name="dumps")  # it waits for the lock
+        return self._thread is not None
 
     def _run(self) -> None:
         while True:

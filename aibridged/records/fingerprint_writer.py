@@ -21,6 +21,7 @@ from aibridged.core.cache_breaks import DIGEST, Trait, common_blocks
 from aibridged.records.database import reason_of, writing
 from aibridged.records.fingerprints import Hasher, Stored, pack, trait
 from aibridged.records.schema import interceptions, prompt_fingerprints
+from aibridged.tasks import start_thread
 from aibridged.wire.facts import WireApi
 from aibridged.wire.outline import Span
 from aibridged.wire.prompt_blocks import MAX_BLOCKS, prompt_blocks
@@ -120,7 +121,8 @@ class FingerprintWriter:
             self._bytes_of[caller] = own + size
             self._waiting.append(sent)
             if self._thread is None:
-                self._start()
+                # It waits for the lock. If there is none, the next request tries again.
+                self._thread = start_thread(self._run, name="fingerprints")
 
     def finish(self, timeout: float) -> None:
         """Block for up to so many seconds until all that waits is written; the rest is left out."""
@@ -131,14 +133,6 @@ class FingerprintWriter:
             self.counts[DROPPED] += len(self._waiting)
             while self._waiting:
                 self._release(self._waiting.popleft())
-
-    def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name="fingerprints", daemon=True)
-        try:
-            thread.start()  # waits for the lock
-        except RuntimeError:
-            return  # the system has none left: the next request tries again
-        self._thread = thread
 
     def _run(self) -> None:
         while True:

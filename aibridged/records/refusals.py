@@ -20,6 +20,7 @@ from aibridged.errors import CONCERN_A_PERSON
 from aibridged.observe.request_summary import RequestSummary
 from aibridged.records.database import reason_of, writing
 from aibridged.records.schema import MAX_USER_ID, refusals
+from aibridged.tasks import start_thread
 
 INTERVAL_S = 2.0
 """How long counts stay in memory, at most, while the database can be written to."""
@@ -53,7 +54,8 @@ class RefusalCounts:
         with self._lock:
             self._add({(self._clock.wall().date(), person, reason): 1})
             if self._thread is None and not self._closing.is_set():
-                self._start()
+                # It waits for the lock. If there is none, the next refusal tries again.
+                self._thread = start_thread(self._run, name="refusals")
 
     def finish(self, timeout: float) -> None:
         """Block for up to so many seconds until all is in the database."""
@@ -71,14 +73,6 @@ class RefusalCounts:
                 self._counts[key] = self._counts.get(key, 0) + count
             else:
                 self._uncounted += count
-
-    def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name="refusals", daemon=True)
-        try:
-            thread.start()  # waits for the lock
-        except RuntimeError:
-            return  # the system has none left: the next refusal tries again
-        self._thread = thread
 
     def _run(self) -> None:
         while True:
