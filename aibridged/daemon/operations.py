@@ -1,6 +1,5 @@
 """What the daemon tells administrators of itself: its providers' health and its settings."""
 
-import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -19,9 +18,8 @@ from aibridged.config import report
 from aibridged.config.declare import Option
 from aibridged.config.options import ProviderSettings, Settings
 from aibridged.config.resolution import Resolution, Value
-from aibridged.core.breaker import State, Trouble
-from aibridged.daemon.status import circuit
-from aibridged.daemon.status_report import MOST
+from aibridged.core.breaker import Trouble
+from aibridged.daemon.status import circuit, worst_of
 from aibridged.observe.provider_health import Health, ProviderHealth, Times
 from aibridged.pipeline import Components
 from aibridged.pipeline.provider_key import KeyRefusal
@@ -77,9 +75,7 @@ async def providers_status(
     troubled: list[Trouble] = []
     if breakers is not None:
         troubled = await components.slices.run(breakers.troubles(), "providers")
-    worst = heapq.nlargest(
-        MOST, troubled, key=lambda each: (each.state is not State.CLOSED, each.failures)
-    )
+    worst = worst_of(troubled)
     refused = components.key_refusals.latest()
     settings = {each.name: each for each in components.settings.providers}
     providers = [

@@ -8,12 +8,10 @@ from aibridged.core.breaker import State, Trouble
 from aibridged.core.concurrency import Slots
 from aibridged.counted import counted
 from aibridged.daemon.resources import Resources
-from aibridged.gateway_tokens import blanked
+from aibridged.daemon.status_report import short
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.provider_key import KeyRefusal
 from aibridged.records.stats import RecorderStats
-
-_MAX_TEXT = 200
 
 
 async def find_problems(components: Components, resources: Resources) -> Problems:
@@ -112,7 +110,7 @@ def of_providers(
         key, retry = each.key, ""
         if each.retry_in is not None:
             retry = f" It is tried again in {max(0.0, each.retry_in):.0f} s."
-        model = f" {_short(key.model)}" if key.model else ""
+        model = f" {short(key.model)}" if key.model else ""
         yield _problem(
             ProblemKind.CIRCUIT_OPEN,
             key.provider,
@@ -127,7 +125,7 @@ def of_mcp_servers(servers: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
     """MCP servers, by id, that can't be opened for some credentials, and why."""
     for name, (failing, reason) in servers.items():
         if failing:
-            why = f": {_short(reason)}" if reason else ""
+            why = f": {short(reason)}" if reason else ""
             yield _problem(
                 ProblemKind.MCP_SERVER_FAILING,
                 name,
@@ -135,8 +133,3 @@ def of_mcp_servers(servers: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
                 f" {counted(failing, 'credential', 'credentials')}{why}.",
                 severe=False,
             )
-
-
-def _short(text: str) -> str:
-    """Text that a caller or a server chose: bounded, and without tokens that were pasted there."""
-    return blanked(text[:_MAX_TEXT])

@@ -3,7 +3,7 @@
 import heapq
 import os
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 
 from aibridged import __version__
 from aibridged.core.auth import CredentialKind
@@ -23,8 +23,8 @@ from aibridged.daemon.status_report import (
     Requests,
     RunningModel,
     Status,
+    short,
 )
-from aibridged.gateway_tokens import blanked
 from aibridged.observe.running import Running
 from aibridged.pipeline import Components
 
@@ -32,7 +32,6 @@ REFUSED_WITHIN_S = 60.0
 """Callers that the rate limiter refused so long ago count as limited."""
 
 _A_STEP = 500
-_MAX_TEXT = 200
 
 
 async def daemon_status(
@@ -115,7 +114,7 @@ def _requests(components: Components, running: Counter[tuple[str, str]]) -> Requ
     most = heapq.nlargest(MOST, running.items(), key=lambda item: item[1])
     return Requests(
         in_flight=components.in_flight.count,
-        by_model=[RunningModel(name, _short(model), count) for (name, model), count in most],
+        by_model=[RunningModel(name, short(model), count) for (name, model), count in most],
         left_out=len(running) - len(most),
         slots_in_use=components.slots.in_use,
         slots=components.slots.limit,
@@ -129,12 +128,17 @@ def _rate_limit(components: Components) -> RateLimit | None:
     return RateLimit(limiter.rate, limiter.refused_within(REFUSED_WITHIN_S), REFUSED_WITHIN_S)
 
 
+def worst_of(troubled: Sequence[Trouble]) -> Sequence[Trouble]:
+    """Those to show: circuits that aren't closed first, then those with the most failures."""
+    return heapq.nlargest(
+        MOST, troubled, key=lambda each: (each.state is not State.CLOSED, each.failures)
+    )
+
+
 def _circuits(breakers: Breakers | None, troubled: list[Trouble]) -> Circuits | None:
     if breakers is None:
         return None
-    worst = heapq.nlargest(
-        MOST, troubled, key=lambda each: (each.state is not State.CLOSED, each.failures)
-    )
+    worst = worst_of(troubled)
     circuits = [circuit(each) for each in worst]
     return Circuits(breakers.settings.failure_threshold, circuits, len(troubled) - len(circuits))
 
@@ -146,7 +150,7 @@ def circuit(trouble: Trouble) -> Circuit:
     return Circuit(
         provider=key.provider,
         endpoint=key.endpoint,
-        model=_short(key.model),
+        model=short(key.model),
         # Otherwise it is a hash of the caller's own key.
         key=(CredentialKind.CENTRALIZED if centralized else CredentialKind.BYOK).value,
         state=trouble.state.value,
@@ -158,9 +162,4 @@ def circuit(trouble: Trouble) -> Circuit:
 def _mcp_servers(resources: Resources) -> Iterable[McpServer]:
     mcp = resources.mcp
     for name, (failing, reason) in mcp.failing().items():
-        yield McpServer(name, failing, _short(reason), mcp.failures[name], mcp.ended[name])
-
-
-def _short(text: str) -> str:
-    """Text that a caller or a server chose: bounded, and without tokens that were pasted there."""
-    return blanked(text[:_MAX_TEXT])
+        yield McpServer(name, failing, short(reason), mcp.failures[name], mcp.ended[name])

@@ -5,8 +5,18 @@ Each field has a default, so that a command of another release can read it.
 
 import msgspec
 
+from aibridged.gateway_tokens import blanked
+
 MOST = 100
 """Entries of each list; the field beside it says how many are left out."""
+
+
+_MAX_TEXT = 200
+
+
+def short(text: str) -> str:
+    """Text that a caller or a server chose: bounded, and without tokens that were pasted there."""
+    return blanked(text[:_MAX_TEXT])
 
 
 class Listening(msgspec.Struct):
