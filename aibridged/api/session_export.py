@@ -15,6 +15,7 @@ from aibridged.api import shapes
 from aibridged.api.json_stream import Chunks, noted, notes_of, session
 from aibridged.api.session_interceptions import SessionCache, turn_break
 from aibridged.core.cache_breaks import sentence
+from aibridged.core.hidden_characters import HIDDEN
 from aibridged.core.money import shown
 from aibridged.counted import noun
 from aibridged.records.cache_breaks import Broken
@@ -28,11 +29,7 @@ TEXTS = {"user_prompts": "prompt", "model_thoughts": "content", "tool_usages": "
 """The text that a child row is about, by its kind."""
 _TICKS = re.compile("`+")
 _SHORTEST_FENCE = 3
-# What moves the cursor, turns the direction of text, or can't be seen; line breaks and tabs stay.
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    r"\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
-)
+_UNSEEN = re.compile(f"[{HIDDEN}]")
 _IN_A_LINE = re.compile(r"[\n\t]")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from aibridged.core.hidden_characters import FILLERS, HIDDEN
 from aibridged.counted import noun
 
 DASH = "–"
@@ -18,11 +19,7 @@ _KINDS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _AGES = ((86_400, "d"), (3600, "h"), (60, "min"))
 _SOON_S = 45
-# What moves the cursor, turns the direction of text, or can't be seen at all.
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e"
-    r"\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
-)
+_UNSEEN = re.compile(f"[{HIDDEN}{FILLERS}]")
 
 
 def number(value: float | None) -> str:
