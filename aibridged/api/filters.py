@@ -122,7 +122,7 @@ def read_audit_filter(query: Mapping[str, str]) -> AuditFilter:
     return AuditFilter(
         **terms,
         limit=read_limit(query),
-        after_id=_whole_number("after_id", after, 0, MAX_ROW) if after else None,
+        after_id=whole_number("after_id", after, 0, MAX_ROW) if after else None,
     )
 
 
@@ -132,7 +132,7 @@ def read_limit(query: Mapping[str, str], default: int = 100, most: int = MAX_LIM
     Raises:
         BadFilterError: it isn't a number, or out of bounds.
     """
-    return _whole_number("limit", query.get("limit", "0"), 0, most) or default
+    return whole_number("limit", query.get("limit", "0"), 0, most) or default
 
 
 def read_characters(query: Mapping[str, str]) -> int | None:
@@ -141,7 +141,7 @@ def read_characters(query: Mapping[str, str]) -> int | None:
     Raises:
         BadFilterError: it isn't a number, or out of bounds.
     """
-    return _whole_number("text_limit", query.get("text_limit", "0"), 0, MAX_CHARACTERS) or None
+    return whole_number("text_limit", query.get("text_limit", "0"), 0, MAX_CHARACTERS) or None
 
 
 def read_usage(query: Mapping[str, str]) -> tuple[Sequence[UsageBy], str | None]:
@@ -183,7 +183,7 @@ def read_offset(query: Mapping[str, str]) -> int:
     Raises:
         BadFilterError: it isn't a number, or out of bounds.
     """
-    return _whole_number("offset", query.get("offset", "0"), 0, MAX_OFFSET)
+    return whole_number("offset", query.get("offset", "0"), 0, MAX_OFFSET)
 
 
 def _terms(text: str, known: Mapping[str, str]) -> dict[str, Any]:
@@ -240,7 +240,12 @@ def _amount(text: str) -> int:
         raise BadFilterError(f"min_cost: {error}") from None
 
 
-def _whole_number(name: str, text: str, least: int, most: int) -> int:
+def whole_number(name: str, text: str, least: int, most: int) -> int:
+    """Parse an integer within bounds.
+
+    Raises:
+        BadFilterError: it isn't one, or out of bounds.
+    """
     digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
     if not digits or not least <= int(text) <= most:
         raise BadFilterError(f"{name} must be an integer from {least} to {most}.")

@@ -66,21 +66,19 @@ class _Groups:
         return await self._changed(call, make)
 
     async def add(self, call: Call) -> shapes.UserGroup:
-        body: shapes.Members = call.body
-
-        def make(stores: Stores) -> GroupSummary:
-            group = stores.group(call.id)
-            stores.groups.add(group.name, body.users)
-            return stores.group(group.id)
-
-        return await self._changed(call, make)
+        return await self._of_members(call, lambda stores: stores.groups.add)
 
     async def remove(self, call: Call) -> shapes.UserGroup:
+        return await self._of_members(call, lambda stores: stores.groups.remove)
+
+    async def _of_members(
+        self, call: Call, change: Callable[[Stores], Callable[[str, list[str]], object]]
+    ) -> shapes.UserGroup:
         body: shapes.Members = call.body
 
         def make(stores: Stores) -> GroupSummary:
             group = stores.group(call.id)
-            stores.groups.remove(group.name, body.users)
+            change(stores)(group.name, body.users)
             return stores.group(group.id)
 
         return await self._changed(call, make)

@@ -27,6 +27,7 @@ from aibridged.records.counts import Counted
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Row, UsageBy
 from aibridged.records.search import Search, is_search
+from aibridged.records.viewer import TEXTS
 
 PAGE_BYTES = 8 * 1024 * 1024
 _NOTED_AT_ONCE = 100
@@ -291,4 +292,4 @@ def shorten(row: Row, characters: int) -> None:
             row[name], row["truncated"] = text[:characters], True
 
 
-_TEXTS = {"prompt", "input", "invocation_error", "content"}
+_TEXTS = {name for names in TEXTS.values() for name in names}

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from loguru import logger
 
-from aibridged.api.filters import BadFilterError
+from aibridged.api.filters import BadFilterError, whole_number
 from aibridged.api.live_feed import LiveFeed
 from aibridged.api.openapi import Parameter
 from aibridged.api.routes import Call, Events, Route
@@ -80,8 +80,8 @@ class LiveApi:
         order = given.get("order") or _NEWEST
         if order not in (_NEWEST, _OLDEST):
             raise BadFilterError(f"order is {_NEWEST} or {_OLDEST}.")
-        limit = _number(given, "limit", MAX_LIMIT) or _PAGE
-        skipped = _number(given, "offset", MAX_OFFSET)
+        limit = whole_number("limit", given.get("limit") or "0", 0, MAX_LIMIT) or _PAGE
+        skipped = whole_number("offset", given.get("offset") or "0", 0, MAX_OFFSET)
         found = self._active.listed(call.owner)
         if order == _NEWEST:
             found.reverse()
@@ -162,13 +162,6 @@ class LiveApi:
         except (StoreUnavailableError, TimeoutError) as error:
             # It has ended all the same: who ends one is in a hurry.
             logger.error("The audit log can't say that {} has ended {}: {}", actor, ended.id, error)
-
-
-def _number(given: Mapping[str, str], name: str, most: int) -> int:
-    text = given.get(name) or "0"
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= most):
-        raise BadFilterError(f"{name} is a whole number, at most {most}.")
-    return int(text)
 
 
 def routes(live: LiveApi) -> tuple[Route, ...]:

@@ -87,12 +87,7 @@ class _Users:
         return await self._changed(call, make)
 
     async def suspend(self, call: Call) -> shapes.User:
-        def make(stores: Stores) -> User:
-            user = stores.user(call.id)
-            _check_not_self(call, user)
-            return stores.users.suspend_user(user.username)
-
-        return await self._changed(call, make)
+        return await self._of_another(call, lambda stores: stores.users.suspend_user)
 
     async def resume(self, call: Call) -> shapes.User:
         def make(stores: Stores) -> User:
@@ -101,10 +96,15 @@ class _Users:
         return await self._changed(call, make)
 
     async def delete(self, call: Call) -> shapes.User:
+        return await self._of_another(call, lambda stores: stores.users.delete_user)
+
+    async def _of_another(
+        self, call: Call, change: Callable[[Stores], Callable[[str], User]]
+    ) -> shapes.User:
         def make(stores: Stores) -> User:
             user = stores.user(call.id)
             _check_not_self(call, user)
-            return stores.users.delete_user(user.username)
+            return change(stores)(user.username)
 
         return await self._changed(call, make)
 
