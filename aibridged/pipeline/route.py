@@ -14,14 +14,13 @@ from aibridged.errors import (
 )
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
-from aibridged.pipeline.web_page import to_page
+from aibridged.pipeline.web_page import READ, at_once, to_page
 from aibridged.providers import Provider
 from aibridged.providers.unnamed import BASES, Unnamed
 from aibridged.providers.wrong_path import base_urls, wrong_path
 from aibridged.transport.refusal import SERVER
 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
-_READ = frozenset({"GET", "HEAD"})
 
 
 def stage(components: Components, handler: Handler) -> Handler:
@@ -39,10 +38,10 @@ def stage(components: Components, handler: Handler) -> Handler:
         provider = providers.get(name)
         method = context.request.method
         if provider is None:
-            if method in _READ and (page := _FRONT_DOOR.get(path)) is not None:
+            if method in READ and (page := _FRONT_DOOR.get(path)) is not None:
                 if web_page is not None and path == "/" and _is_browser(context):
-                    return _at_once(to_page(web_page))
-                return _at_once(page(providers))
+                    return at_once(to_page(web_page))
+                return at_once(page(providers))
             home = unnamed.find(method, path, context.request.headers)
             if home is None:
                 raise _not_served(context, providers, path)
@@ -50,8 +49,8 @@ def stage(components: Components, handler: Handler) -> Handler:
             context.is_unnamed, path = True, f"/{provider.name}{rest}"
         else:
             rest = f"/{below[0]}" if below else "/"
-        if rest.rstrip("/") in ("", provider.prefix) and method in _READ:
-            return _at_once(_hello(provider.name))
+        if rest.rstrip("/") in ("", provider.prefix) and method in READ:
+            return at_once(_hello(provider.name))
         if context.request.headers.get("Upgrade", "").lower() == "websocket":
             raise GatewayError(UPGRADE_NOT_SUPPORTED)
         found = provider.route(method, rest)
@@ -65,10 +64,6 @@ def stage(components: Components, handler: Handler) -> Handler:
 
 def _is_browser(context: RequestContext) -> bool:
     return "text/html" in context.request.headers.get("Accept", "")
-
-
-async def _at_once(response: web.Response) -> web.Response:
-    return response
 
 
 def _not_served(

@@ -24,13 +24,14 @@ def handler(components: Components) -> Handler:
         except BadTargetError as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
         if path == "/" and context.request.method in READ:
-            return _at_once(to_page(page))
+            return at_once(to_page(page))
         raise GatewayError(ROUTE_NOT_SUPPORTED, f"Here is the web page alone, at {page}.")
 
     return ask
 
 
-async def _at_once(response: web.Response) -> web.Response:
+async def at_once(response: web.Response) -> web.Response:
+    """What a stage returns that has its response already."""
     return response
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from loguru import logger
 from markupsafe import Markup
 from yarl import URL
 
@@ -56,6 +57,21 @@ class PageError(Exception):
         self.retry_after = retry_after
         self.cookies = tuple(cookies)
         self.where: str | None = None
+
+
+AWAY = "The gateway can't reach its database of sign-ins. Please try again."
+
+
+def busy() -> PageError:
+    """The page where too many of a network's requests wait."""
+    text = "Too many requests from your network are waiting. Please try again."
+    return PageError(503, "The gateway is busy", text, retry_after=5)
+
+
+def store_away(error: Exception) -> PageError:
+    """The page where the database or the key of sign-ins fails; the log says why."""
+    logger.error("A sign-in failed: {}", error)
+    return PageError(503, "Signing in is not possible", AWAY, retry_after=5)
 
 
 class Pages:

@@ -18,7 +18,7 @@ from aibridged.sign_in.components import Components
 from aibridged.sign_in.device import CALLBACK, DevicePage, provider_away
 from aibridged.sign_in.forms import fields, read_form
 from aibridged.sign_in.oauth import OAuthError, answer, unavailable
-from aibridged.sign_in.pages import DEVICE, PageError, Pages
+from aibridged.sign_in.pages import AWAY, DEVICE, PageError, Pages, busy, store_away
 
 Serve = Callable[[web.BaseRequest, Actor | None, str, bytes], Awaitable[web.StreamResponse]]
 """Serves a path, as the pipeline's local routes are served."""
@@ -30,7 +30,6 @@ _OAuthHandler = Callable[
 READ = frozenset({"GET", "HEAD"})
 # An OAuth endpoint refuses other methods itself, in OAuth's shape.
 _ALL = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_AWAY = "The gateway can't reach its database of sign-ins. Please try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ async def _oauth(
         return unavailable("Too many requests from this address are waiting.").response()
     except (AuthUnavailableError, CredentialKeyError, ProviderUnavailableError) as error:
         logger.error("A sign-in failed: {}", error)
-        return unavailable(_AWAY).response()
+        return unavailable(AWAY).response()
 
 
 async def _page(
@@ -115,11 +114,9 @@ async def _page(
     except GatewayError as error:
         return pages.error(PageError(error.kind.status, "This didn't work", error.message))
     except NoRoomError:
-        text = "Too many requests from your network are waiting. Please try again."
-        return pages.error(PageError(503, "The gateway is busy", text, retry_after=5))
+        return pages.error(busy())
     except ProviderUnavailableError as error:
         c.count("provider_unavailable")
         return pages.error(provider_away(c.provider.issuer, error))
     except (AuthUnavailableError, CredentialKeyError) as error:
-        logger.error("A sign-in failed: {}", error)
-        return pages.error(PageError(503, "Signing in is not possible", _AWAY, retry_after=5))
+        return pages.error(store_away(error))

@@ -19,11 +19,10 @@ from aibridged.sign_in.components import Components
 from aibridged.sign_in.cookies import MAX_PAGE, new_trip
 from aibridged.sign_in.device import CALLBACK, provider_away
 from aibridged.sign_in.oauth import OAuthError
-from aibridged.sign_in.pages import PageError, Pages
+from aibridged.sign_in.pages import Pages, busy, store_away
 from aibridged.sign_in.refresh import NotVouchedForError, vouched
 
 AWAY = "The identity provider can't be reached. Please try again in a minute."
-_BUSY = "Too many requests from your network are waiting. Please try again."
 
 
 class PageSignIn:
@@ -63,12 +62,12 @@ class PageSignIn:
                 )
                 cookies = await c.off_loop(c.cookies.set_out, trip, request.cookies)
         except NoRoomError:
-            raise PageError(503, "The gateway is busy", _BUSY, retry_after=5) from None
+            raise busy() from None
         except ProviderUnavailableError as error:
             c.count("provider_unavailable")
             raise provider_away(c.provider.issuer, error) from None
         except (AuthUnavailableError, CredentialKeyError) as error:
-            raise _unavailable(error) from None
+            raise store_away(error) from None
         return self._pages.leave(url, cookies)
 
     async def arrived(self, request: web.BaseRequest) -> str | None:
@@ -80,7 +79,7 @@ class PageSignIn:
         try:
             return await self._c.off_loop(self._c.cookies.arrival, request.cookies)
         except AuthUnavailableError as error:
-            raise _unavailable(error) from None
+            raise store_away(error) from None
 
     def end_arrival(self, response: web.Response) -> None:
         """Have the browser forget with what it came."""
@@ -142,13 +141,3 @@ class PageSignIn:
 
 def _name(found: BrowserSignIn) -> str:
     return found.actor.username
-
-
-def _unavailable(error: Exception) -> PageError:
-    logger.error("A sign-in failed: {}", error)
-    return PageError(
-        503,
-        "Signing in is not possible",
-        "The gateway can't reach its database of sign-ins. Please try again.",
-        retry_after=5,
-    )
