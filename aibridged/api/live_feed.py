@@ -1,4 +1,4 @@
-"""Feed of the requests that run now: one look at them a second, whoever many watch.
+"""Feed of the requests that run now: one look at them a second, however many watch.
 
 Each watcher gets a snapshot, and then what has changed, as server-sent events. Those with the same
 rights share every message.

@@ -103,7 +103,7 @@ def _show_the_page(gateway: str, state: str, token: str) -> None:
             typer.echo("    Enter makes another one, Ctrl-C ends the demo.")
             sys.stdout.flush()
             if not sys.stdin.readline():
-                threading.Event().wait()  # there is nobody to press Enter
+                threading.Event().wait()  # there is no terminal to press Enter in
     typer.echo()
 
 

@@ -69,7 +69,7 @@ def check_usable(path: Path) -> None:
     """Check that the path is a regular file that may be read and written, without opening it.
 
     Closing any descriptor of a file releases all the locks that this process has on it, those of
-    SQLite on its database included: another process would then take it for one that nobody uses.
+    SQLite on its database included: another process would then take it for one that is not in use.
 
     Raises:
         OSError: it isn't, as `strerror` says; FileNotFoundError if it is missing.

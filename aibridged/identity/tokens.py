@@ -298,7 +298,7 @@ def _check_renewal(info: TokenInfo, expires_at: datetime | None) -> None:
 
 
 def _check_number(connection: sa.Connection, owner: str, now: datetime, at_most: int) -> None:
-    """Check that a user, of whom nobody else creates tokens, has no more tokens than that."""
+    """Check that a user has no more tokens than that, while no other transaction creates one."""
     connection.execute(users.update().where(users.c.id == owner).values(name=users.c.name))
     is_valid = sa.and_(
         tokens.c.revoked_at.is_(None),

@@ -1,6 +1,6 @@
 """Fingerprints of prompts: keyed hashes of a request's blocks, and how they are stored.
 
-The key belongs to the installation, so that nobody can find out a short text by hashing guesses. A
+The key belongs to the installation, so that short texts can't be found by hashing guesses. A
 prompt mostly begins like the one before it in its conversation: its row has only the blocks behind
 those, and the id of that other one, `base_id`.
 """

@@ -71,8 +71,7 @@ def sum_token(
             _I.started_at >= since,
             _I.ended_at.is_not(None),
             _I.cost_nanos.is_not(None),
-            _I.credential_kind
-            != CredentialKind.BYOK.value,  # which is nobody's money but the caller's
+            _I.credential_kind != CredentialKind.BYOK.value,  # which the caller pays for
         )
         .group_by(day)
     )

@@ -148,7 +148,7 @@ class Entry:
         raw_query: str,
         address: bytes,
     ) -> web.StreamResponse:
-        """Serve one of the `PATHS`. `session` is that of somebody who is signed in.
+        """Serve one of the `PATHS`. `session` is that of a visitor who is signed in.
 
         Raises:
             GatewayError: it isn't possible, or not now.
@@ -179,7 +179,7 @@ class Entry:
         return self._form(to, code=query.get("code", ""))
 
     def problem(self, message: str, status: int) -> web.Response:
-        """What went wrong, for somebody who isn't signed in."""
+        """What went wrong, for a visitor who isn't signed in."""
         return self._form("", message, status)
 
     def set_cookie(self, response: web.StreamResponse, value: str) -> None:

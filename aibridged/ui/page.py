@@ -44,7 +44,7 @@ class Pieces(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request for a page by somebody who is signed in.
+    """A request for a page by a visitor who is signed in.
 
     `path` is below the root of the page, `names` are those in it, `form` has the fields of a POST,
     whose CSRF token has been checked. `csrf` goes into every form.

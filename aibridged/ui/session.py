@@ -1,4 +1,4 @@
-"""Sessions of browsers: cookies that the gateway seals, and that nobody else can read or make.
+"""Sessions of browsers: cookies that only the gateway can make and read.
 
 A session is that of a gateway token or of a sign-in at the identity provider, and ends with it, at
 the next request. It ends by itself after `IDLE_S` without one, and `absolute_s` after it began.
@@ -71,7 +71,7 @@ class Sessions:
             plain = self._sealer.decrypt(value.encode())
             session = msgspec.json.decode(plain, type=Session)
         except (InvalidToken, ValueError):
-            return None  # another key's, or somebody's own
+            return None  # another key's, or made up
         is_idle = self._now().timestamp() - session.seen > IDLE_S
         return None if is_idle or self.is_over(session) else session
 

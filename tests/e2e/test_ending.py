@@ -1,4 +1,4 @@
-"""Requests that somebody ends: each API's official client takes it as an end, and records tell."""
+"""Requests ended from outside: each API's official client takes it as an end, and records tell."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What it costs the daemon that somebody watches a thousand running streams."""
+"""What it costs the daemon that a thousand running streams are watched."""
 
 import asyncio
 import json

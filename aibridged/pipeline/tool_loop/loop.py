@@ -297,7 +297,7 @@ class ToolLoop:
         return self._response
 
     async def _end_early(self, response: DownstreamResponse) -> web.StreamResponse:
-        """End a stream under way, because somebody wants it to end."""
+        """End a stream under way, as was asked from outside."""
         if self._dialogue.reader.splitter.is_within_event:  # of which the client has a part
             raise ending.cut_off(self._context)
         said = ending.said_at_end(self._context, self._parts.clock)

@@ -1,4 +1,4 @@
-"""Requests with tools of the gateway's that somebody ends, as the official clients see them."""
+"""Requests with tools of the gateway's, ended from outside, as the official clients see them."""
 
 import asyncio
 

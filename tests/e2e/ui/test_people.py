@@ -62,7 +62,7 @@ async def gateway(start_gateway, database, store):
 
 @dataclass(frozen=True)
 class Slow(Browser):
-    """A browser of somebody who looks at a page for a second, by the gateway's clock."""
+    """A browser whose user looks at a page for a second, by the gateway's clock."""
 
     clock: Any = None
 
@@ -73,7 +73,7 @@ class Slow(Browser):
 
 @pytest.fixture
 async def visit(gateway, store, clock) -> AsyncIterator[Callable[[str | None], Awaitable[Browser]]]:
-    """Signs somebody in; None is a stranger."""
+    """Signs a person in; None is a stranger."""
     sessions = []
 
     async def visit(username: str | None) -> Browser:
