@@ -4,9 +4,11 @@
 
 The targets take turns in several short rounds, so that other load on the machine affects them
 alike, and each figure is the median of its rounds. Compare the ratios: the microseconds are those
-of this machine at this time. The daemon is measured as it is, and without logs, with metrics, with
-traces, with an MCP server whose tool no response calls, and with spend limits; at the end, its
-recorder by itself.
+of this machine at this time. The daemon is measured as it is, and without a record, without logs,
+with metrics, with traces, with an MCP server, and with spend limits: first with as many requests as
+it serves, then with one connection and at rates as most installations have, with the time that a
+response takes (`provider` is without a relay). At the end the start, the memory of a stream, and
+the recorder by itself.
 """
 
 import argparse
@@ -20,44 +22,19 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from aibridged.daemon.runtime import loop_factory
-from bench import load, recording
-from bench.cpu import cpu_seconds
-from bench.targets import EVENTS, CannotStartError, Target, available, provider
+from bench import once, recording
+from bench.cases import Case, Figures, Results, everyday, play, saturated
+from bench.targets import CannotStartError, Target, available, provider
 
 # No round starts later than this, so that a slow machine has fewer of them.
 _BUDGET_S = 70.0
 _QUICK_BUDGET_S = 12.0
-_ROUND_S = 30.0
-
-
-@dataclass(frozen=True)
-class Case:
-    """A load: `times` requests of `size` bytes over each of so many concurrent connections."""
-
-    name: str
-    size: int
-    connections: int
-    times: int
-    stream: bool = False
-
-
-@dataclass
-class Figures:
-    """The rounds of one target under one load: CPU µs per unit, and events per read."""
-
-    costs: list[float] = field(default_factory=list)
-    events_a_read: list[float] = field(default_factory=list)
-
-    @property
-    def cost(self) -> float:
-        return statistics.median(self.costs)
-
-
-Results = dict[tuple[Case, Target], Figures]
+_WARM_UP = Case("warm-up", times=40)
+_EVERYDAY = frozenset({"aibridged", "unrecorded", "bare aiohttp", "nginx"})
+"""The targets that are measured at low rates, too."""
 
 
 def main() -> int:
@@ -81,83 +58,98 @@ def main() -> int:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             upstream = stack.enter_context(provider(folder))
             targets: list[Target] = [
-                stack.enter_context(choices[name](upstream, folder)) for name in options.only
+                stack.enter_context(choices[name](upstream.port, folder)) for name in options.only
             ]
-            results, rounds = _measure(targets, options.rounds, quick=options.quick)
+            _saturated(targets, options.rounds, quick=options.quick)
+            few = [each for each in targets if each.name in _EVERYDAY]
+            _everyday([*few, upstream], options.rounds, quick=options.quick)
+            _once(folder, quick=options.quick)
     except (CannotStartError, ConnectionError, TimeoutError) as error:
         print(f"bench: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     print(_machine("after"))
-    _print(results, targets, rounds)
     _print_record(2.0 if options.quick else 10.0)
     if "nginx" not in choices:
         print("nginx is not installed: there is no ratio to it.")
     return 0
 
 
-def _cases(*, quick: bool) -> tuple[Case, ...]:
-    times, connections = (40, 20) if quick else (100, 50)
-    return (
-        Case("request of 2 KB", 2_000, 10, times),
-        Case("request of 60 KB", 60_000, 10, times),
-        Case(f"event, {connections} streams of {EVENTS}", 2_000, connections, 1, stream=True),
-    )
-
-
-def _measure(targets: list[Target], rounds: int | None, *, quick: bool) -> tuple[Results, int]:
-    """The results, and the number of rounds."""
-    rounds = rounds or (2 if quick else 5)
-    until = time.monotonic() + (_QUICK_BUDGET_S if quick else _BUDGET_S)
-    cases = _cases(quick=quick)
+def _measure(
+    cases: Sequence[Case], targets: Sequence[Target], rounds: int, budget_s: float
+) -> Results:
+    """Rounds of each case on each target, in turn; fewer where there is no time for them."""
+    until = time.monotonic() + budget_s
     results: Results = defaultdict(Figures)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         for target in targets:  # once without a result: caches fill, connections open
-            for case in _cases(quick=True)[:2]:
-                runner.run(_round(case, target, Figures()))
+            runner.run(play(_WARM_UP, target, Figures()))
         for done in range(rounds):
             if done and time.monotonic() > until:
-                return results, done
+                break
             for case in cases:
                 for target in targets:
-                    runner.run(_round(case, target, results[case, target]))
-    return results, rounds
-
-
-async def _round(case: Case, target: Target, figures: Figures) -> None:
-    request = load.message_request(target.path, target.token, case.size, stream=case.stream)
-    before = cpu_seconds(target.pid)
-    async with asyncio.timeout(_ROUND_S):
-        tally = await load.run(target.port, request, case.connections, case.times)
-    used = cpu_seconds(target.pid) - before
-    figures.costs.append(used * 1e6 / (tally.events if case.stream else tally.responses))
-    if case.stream:
-        figures.events_a_read.append(tally.events / tally.reads)
+                    if case.only in (None, target.name):
+                        runner.run(play(case, target, results[case, target]))
+    return results
 
 
 def _machine(when: str) -> str:
     return f"load {when}: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores"
 
 
-def _print(results: Results, targets: Sequence[Target], rounds: int) -> None:
-    cases = list(dict.fromkeys(case for case, _ in results))
+def _saturated(targets: Sequence[Target], rounds: int | None, *, quick: bool) -> None:
+    cases = saturated(quick=quick)
+    budget_s = _QUICK_BUDGET_S if quick else _BUDGET_S
+    results = _measure(cases, targets, rounds or (2 if quick else 5), budget_s)
+    _print_costs(cases, results, targets)
+    streams = [each for each in cases if each.stream]
+    print("\nAn event's figure holds its share of the request, the daemon's figures the records.")
+    for case in streams:
+        reads = [statistics.mean(results[case, each].events_a_read) for each in targets]
+        _print_row("events a read of the client's", [f"{each:.2f}" for each in reads])
+
+
+def _everyday(targets: Sequence[Target], rounds: int | None, *, quick: bool) -> None:
+    cases = everyday(quick=quick)
+    budget_s = _QUICK_BUDGET_S if quick else _BUDGET_S
+    results = _measure(cases, targets, rounds or (1 if quick else 3), budget_s)
+    _print_costs(cases, results, targets)
+    print()
+    _print_row("ms, median / 99th percentile", [target.name for target in targets])
+    for case in cases:
+        if case.rate is not None:
+            _print_row(case.name, [_latency(results[case, each]) for each in targets])
+
+
+def _latency(figures: Figures) -> str:
+    return f"{statistics.median(figures.medians):.2f} / {statistics.median(figures.p99s):.2f}"
+
+
+def _once(folder: Path, *, quick: bool) -> None:
+    streams = 100 if quick else 1_000
+    print(f"\nserve listens after {once.start_s(folder):.2f} s")
+    kilobytes = asyncio.run(once.kilobytes_a_stream(folder, streams))
+    print(f"each of {streams} streams takes {kilobytes:.0f} KB of memory")
+
+
+def _print_costs(cases: Sequence[Case], results: Results, targets: Sequence[Target]) -> None:
+    shown = [case for case in cases if any((case, target) in results for target in targets)]
+    rounds = max(len(figures.costs) for figures in results.values())
     print()
     _print_row(f"CPU µs, median of {rounds} rounds", [target.name for target in targets])
-    for case in cases:
-        _print_row(case.name, [f"{results[case, target].cost:.1f}" for target in targets])
+    for case in shown:
+        cells = [results.get((case, target)) for target in targets]
+        _print_row(case.name, ["-" if each is None else f"{each.cost:.1f}" for each in cells])
     for base in (target for target in targets if target.yardstick):
         print()
         _print_row(f"times {base.name}", [target.name for target in targets])
-        for case in cases:
-            least = results[case, base].cost
-            _print_row(
-                case.name, [f"{results[case, target].cost / least:.2f}" for target in targets]
-            )
-    streams = cases[-1]
-    reads = [f"{statistics.mean(results[streams, each].events_a_read):.2f}" for each in targets]
-    print("\nAn event's figure holds its share of the request, the daemon's figures the records.")
-    _print_row("events a read of the client's", reads)
+        for case in shown:
+            if case.only is None:
+                least = results[case, base].cost
+                shares = [results[case, target].cost / least for target in targets]
+                _print_row(case.name, [f"{each:.2f}" for each in shares])
 
 
 def _print_record(seconds: float) -> None:

@@ -26,7 +26,7 @@ async def main(host: str, port: int, upstream: str) -> None:
                 request.method,
                 upstream + request.raw_path,
                 headers=_copied(request.headers),
-                data=await request.read(),
+                data=await request.content.read(),
             ) as answer:
                 response = web.StreamResponse(status=answer.status, headers=_copied(answer.headers))
                 response.content_length = answer.content_length

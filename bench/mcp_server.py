@@ -1,4 +1,4 @@
-"""An MCP server with one tool that is never called: the cost of having one.
+"""An MCP server with one tool: the cost of having one, and of a call.
 
 python -m bench.mcp_server HOST PORT
 """
@@ -18,7 +18,7 @@ _TOOL = {
 
 
 async def take(request: web.BaseRequest) -> web.Response:
-    """Open a session, and list the tool."""
+    """Open a session, list the tool, or call it."""
     if request.method != "POST":
         return web.Response(status=405)
     message = json.loads(await request.read())
@@ -34,6 +34,8 @@ async def take(request: web.BaseRequest) -> web.Response:
         )
     if method == "tools/list":
         return _result(message, {"tools": [_TOOL]})
+    if method == "tools/call":
+        return _result(message, {"content": [{"type": "text", "text": "It is sunny."}]})
     return web.Response(status=202)
 
 

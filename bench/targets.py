@@ -1,14 +1,14 @@
 """The processes that are measured, and the provider behind them."""
 
 import os
+import secrets
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,28 @@ from pathlib import Path
 EVENTS = 300
 """Text deltas in a stream; half a dozen other events surround them."""
 
-# Long enough that a relay sees each event by itself, as in real streams, and not many at once.
-_DELAY = "5ms"
-_START_S = 20.0
+DELAY = "5ms"
+"""Between events: long enough that a relay sees each by itself, as in real streams."""
+_START_S = 60.0
 _STOP_S = 5.0
+
+Prepare = Callable[[Path, Mapping[str, str]], None]
 
 _AS_IT_IS: Mapping[str, str] = {}
 _METRICS = {"CODER_PROMETHEUS_ENABLE": "true", "CODER_PROMETHEUS_ADDRESS": "127.0.0.1:0"}
+
+_LITELLM = """
+model_list:
+- model_name: claude-bench
+  litellm_params: {{model: anthropic/claude-bench, api_base: "{model}", api_key: bench}}
+litellm_settings: {{telemetry: false}}
+"""
+_LITELLM_KEY = f"sk-{secrets.token_hex(32)}"
+_LITELLM_SETTINGS = {
+    "LITELLM_LOG": "ERROR",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_MASTER_KEY": _LITELLM_KEY,
+}
 
 # The pool of connections upstream is larger than any load needs, as aiohttp's is.
 _NGINX = """
@@ -66,7 +81,8 @@ class CannotStartError(Exception):
 class Target:
     """A relay; `path` is that of the Messages API, for clients with `token`.
 
-    The daemon is measured against those that are `yardstick`.
+    The daemon is measured against those that are `yardstick`. It listened `start_s` seconds after
+    it was run.
     """
 
     name: str
@@ -75,16 +91,17 @@ class Target:
     port: int
     token: str = "none"
     yardstick: bool = False
+    start_s: float = 0.0
 
 
 @contextmanager
-def provider(folder: Path) -> Iterator[int]:
-    """The fake provider; yields its port."""
+def provider(folder: Path, delay: str = DELAY) -> Iterator[Target]:
+    """The fake provider, with so much time between events."""
     port = _free_port()
     command = [*_aibridged("fake-provider"), "--address", f"127.0.0.1:{port}", "--keep", "0"]
-    command += ["--events", str(EVENTS), "--delay", _DELAY]
-    with _process(command, port, folder / "provider.log"):
-        yield port
+    command += ["--events", str(EVENTS), "--delay", delay]
+    with _process(command, port, folder / "provider.log") as pid:
+        yield Target("provider", "/v1/messages", pid, port)
 
 
 @contextmanager
@@ -93,20 +110,17 @@ def daemon(
     folder: Path,
     name: str = "aibridged",
     more: Mapping[str, str] = _AS_IT_IS,
-    prepare: Callable[[Path], None] | None = None,
+    prepare: Prepare | None = None,
+    module: str = "aibridged",
 ) -> Iterator[Target]:
     """The daemon as it is: tokens, records, logs, the breaker, and limits out of reach.
 
-    `more` settings make it another one, with another `name`; `prepare` gets its state directory.
+    `more` settings make it another one, with another `name`, which its user has, too; `prepare`
+    gets its state directory and the settings, and `module` is run.
     """
-    port = _free_port()
-    folder = folder / name.replace(" ", "-")
+    port, user = _free_port(), name.replace(" ", "-").replace(",", "").lower()
+    folder = folder / user
     folder.mkdir()
-    state = ["--state-dir", str(folder)]
-    _run([*_aibridged("users", "create", "bench"), *state])
-    token = _run([*_aibridged("tokens", "create", "--user", "bench"), *state]).strip()
-    if prepare is not None:
-        prepare(folder)
     settings = {
         "CODER_HTTP_ADDRESS": f"127.0.0.1:{port}",
         "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream}",
@@ -116,9 +130,16 @@ def daemon(
         "CODER_AIBRIDGE_CIRCUIT_BREAKER_ENABLED": "true",
         **more,
     }
-    command = [*_aibridged("serve"), *state]
+    state = ["--state-dir", str(folder)]
+    _run([*_aibridged("users", "create", user), *state], settings)
+    token = _run([*_aibridged("tokens", "create", "--user", user), *state], settings).strip()
+    if prepare is not None:
+        prepare(folder, settings)
+    command = [sys.executable, "-m", module, "serve", *state]
+    began = time.monotonic()
     with _process(command, port, folder / "daemon.log", settings) as pid:
-        yield Target(name, "/anthropic/v1/messages", pid, port, token)
+        start_s = time.monotonic() - began
+        yield Target(name, "/anthropic/v1/messages", pid, port, token, start_s=start_s)
 
 
 @contextmanager
@@ -139,7 +160,7 @@ def traced(upstream: int, folder: Path) -> Iterator[Target]:
 
 @contextmanager
 def with_tools(upstream: int, folder: Path) -> Iterator[Target]:
-    """The daemon with an MCP server, whose tool is offered to the model and never called."""
+    """The daemon with an MCP server, whose tool is offered to the model."""
     port = _free_port()
     settings = {
         "CODER_AIBRIDGE_MCP_SERVER_0_ID": "bench",
@@ -152,19 +173,30 @@ def with_tools(upstream: int, folder: Path) -> Iterator[Target]:
         yield target
 
 
-@contextmanager
-def with_budget(upstream: int, folder: Path) -> Iterator[Target]:
+def with_budget(
+    upstream: int, folder: Path, name: str = "budget", more: Mapping[str, str] = _AS_IT_IS
+) -> AbstractContextManager[Target]:
     """The daemon with spend limits that are out of reach, and a price of the model."""
-    settings = {"CODER_AIBRIDGE_UNPRICED": "3"}
-    with daemon(upstream, folder, "budget", settings, prepare=_limit) as target:
-        yield target
+    settings = {"CODER_AIBRIDGE_UNPRICED": "3", **more}
+    return daemon(upstream, folder, name, settings, prepare=_limit)
 
 
-def _limit(state: Path) -> None:
-    with closing(sqlite3.connect(state / "aibridged.db")) as database, database:
-        for period in ("daily", "monthly"):
-            row = (period, "organization", "", period, 10**9, "2026-01-01", "2026-01-01")
-            database.execute("INSERT INTO aibridged_spend_limits VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+def _limit(state: Path, settings: Mapping[str, str]) -> None:
+    command = [*_aibridged("budgets", "set"), "--state-dir", str(state), "--organization"]
+    _run([*command, "--daily", "1000000", "--monthly", "1000000"], settings)
+
+
+@contextmanager
+def litellm(upstream: int, folder: Path, program: str, workers: int) -> Iterator[Target]:
+    """LiteLLM's proxy, without a database."""
+    port = _free_port()
+    file = folder / f"litellm-{workers}.yaml"
+    model = f"http://127.0.0.1:{upstream}"
+    file.write_text(_LITELLM.format(model=model), encoding="utf-8")
+    command = [program, "--config", str(file), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--num_workers", str(workers)]
+    with _process(command, port, file.with_suffix(".log"), _LITELLM_SETTINGS) as pid:
+        yield Target(f"LiteLLM, {workers} workers", "/v1/messages", pid, port, _LITELLM_KEY)
 
 
 @contextmanager
@@ -193,6 +225,7 @@ def available() -> dict[str, Start]:
     """The targets that can be measured on this machine, by name."""
     found: dict[str, Start] = {
         "aibridged": daemon,
+        "unrecorded": partial(daemon, name="unrecorded", module="bench.unrecorded"),
         "no-logs": partial(daemon, name="no logs", more={"CODER_LOGGING_HUMAN": os.devnull}),
         "metrics": partial(daemon, name="metrics", more=_METRICS),
         "traces": traced,
@@ -219,8 +252,9 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
 
 
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, env=_environment(), capture_output=True, text=True)
+def _run(command: list[str], settings: Mapping[str, str]) -> str:
+    environment = {**_environment(), **settings}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise CannotStartError(f"{command!r} failed:\n{done.stderr}")
     return done.stdout
@@ -259,7 +293,7 @@ def _await_listener(process: "subprocess.Popen[bytes]", port: int, log: Path) ->
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
-        time.sleep(0.02)
+        time.sleep(0.005)
     raise CannotStartError(f"{process.args!r} does not listen:\n{log.read_text(encoding='utf-8')}")
 
 
