@@ -4,14 +4,22 @@ The commands of sign-in are run from here, without the libraries of all the othe
 `aibridged access-token` often.
 """
 
+import os
 import sys
 
 from aibridged.login import COMMANDS, HELP
+
+CHANNEL = "AIBRIDGED_CHANNEL"
+"""The variable of a process that the daemon's supervisor has started; see `daemon.workers`."""
 
 
 def main() -> None:
     """Run a command."""
     arguments = sys.argv[1:]
+    if CHANNEL in os.environ:
+        from aibridged.daemon.workers.child import main as main_of_child
+
+        sys.exit(main_of_child(os.environ))
     if arguments and arguments[0] in COMMANDS and not HELP.intersection(arguments):
         from aibridged.login.command_line import main as main_of_login
 

@@ -30,7 +30,15 @@ def serve(flags: Mapping[str, str]) -> None:
     if not settings.enabled:
         typer.echo("Not serving: --aibridge-enabled is false.", err=True)
         raise typer.Exit(0)
-    # The server's libraries are imported only now, so that all other commands stay fast.
+    # The server's libraries are imported only now, so that all other commands stay fast; and the
+    # supervisor of several workers needs few of them.
+    from aibridged.daemon.workers.cores import usable_cores
+
+    workers = usable_cores() if settings.workers is None else settings.workers
+    if workers > 1:
+        from aibridged.daemon.workers import supervisor
+
+        raise typer.Exit(supervisor.run(resolution, resolve, workers))
     from aibridged.daemon.main import run
 
     raise typer.Exit(run(resolution, resolve))

@@ -30,6 +30,7 @@ _MAX_PERCENTAGES = 10
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://")
 NEVER = "never"
+MAX_WORKERS = 256
 MAX_SENTENCE = 500
 """Characters."""
 
@@ -136,6 +137,15 @@ def _show_size(value: int) -> str:
 
 def _size_or_auto(text: str) -> int | None:
     return None if text.strip() == "auto" else _size(text)
+
+
+def _workers(text: str) -> int | None:
+    if text.strip() == "auto":
+        return None
+    value = _whole_number(1)(text)
+    if value > MAX_WORKERS:
+        raise ValueError(f"{value} is more than {MAX_WORKERS}")
+    return value
 
 
 def _show_size_or_auto(value: int | None) -> str:
@@ -339,6 +349,9 @@ def _regex(text: str) -> re.Pattern[str]:
         raise ValueError(f"{text!r} is not a regular expression: {error.msg}{at}") from None
 
 
+WORKERS: Kind[int | None] = Kind(
+    "INT|auto", _workers, lambda value: "auto" if value is None else str(value)
+)
 BOOL = Kind("BOOL", _bool, _show_bool)
 COUNT = Kind("INT", _whole_number(0))
 POSITIVE = Kind("INT", _whole_number(1))

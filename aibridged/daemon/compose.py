@@ -27,6 +27,7 @@ from aibridged.daemon.problems import find_problems
 from aibridged.daemon.pruning import Pruning
 from aibridged.daemon.resources import Resources, body_bytes, make_resources
 from aibridged.daemon.web_page import has_own_listener, root
+from aibridged.daemon.workers.siblings import Siblings
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.observe.events import circuit_changed
 from aibridged.pipeline import Components, standing, telemetry, whoami
@@ -263,6 +264,7 @@ async def compose(
     clock: Clock,
     stack: AsyncExitStack,
     services: Services = lambda composition: (),
+    siblings: Siblings | None = None,
     *,
     with_page: bool = False,
 ) -> Composition:
@@ -270,7 +272,8 @@ async def compose(
 
     Raises: whatever `make_resources` raises.
     """
-    resources = await make_resources(settings, clock, stack, with_page=with_page)
+    siblings = siblings or Siblings()
+    resources = await make_resources(settings, clock, stack, siblings, with_page=with_page)
     composition = Composition(resources, settings, services)
     stack.push_async_callback(composition.close)
     return composition

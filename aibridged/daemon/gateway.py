@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from loguru import logger
 
-from aibridged.api.operations import Providers, routes
+from aibridged.api.operations import Providers, SettingsInForce, routes
 from aibridged.api.routes import Route
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings, longest_lifetime
@@ -20,11 +20,13 @@ from aibridged.daemon import status_socket, systemd, web_page
 from aibridged.daemon.ai_proxy import AiProxyError, check_target, make_proxy
 from aibridged.daemon.client_limits import fit
 from aibridged.daemon.compose import Composition, compose
-from aibridged.daemon.operations import Loaded, providers_status
+from aibridged.daemon.loaded import Loaded
+from aibridged.daemon.operations import providers_status, settings_in_force
 from aibridged.daemon.status import daemon_status
 from aibridged.daemon.status_report import Listening, Status
 from aibridged.daemon.status_server import StatusServer
 from aibridged.daemon.systemd import PassedSockets
+from aibridged.daemon.workers.siblings import Siblings
 from aibridged.identity.credential_key import CredentialKeyError
 from aibridged.identity.first_run import first_run
 from aibridged.identity.tables import StoreUnavailableError
@@ -62,7 +64,8 @@ class Gateway:
     """The running daemon: a listener in front of the pipeline.
 
     `passed` are the sockets that were passed to the process, by name; a listener removes those that
-    it uses. Those named `http` replace the settings' address.
+    it uses. Those named `http` replace the settings' address. `siblings` are the other processes of
+    the same daemon.
     """
 
     def __init__(
@@ -70,9 +73,11 @@ class Gateway:
         settings: Settings,
         clock: Clock | None = None,
         passed: PassedSockets | None = None,
+        siblings: Siblings | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
+        self._siblings = siblings
         self._stack = AsyncExitStack()
         passed = {} if passed is None else passed
         self._listener = gateway_listener(settings, passed.pop(systemd.HTTP, ()))
@@ -84,7 +89,8 @@ class Gateway:
         self._page: Listener | None = None
         if settings.ui_address is not None and web_page.has_own_listener(settings):
             self._page = page_listener(settings.ui_address, settings, passed.pop(systemd.UI, ()))
-        self._passed = passed
+        self.unused_sockets = passed
+        """Those that were passed for what is disabled."""
         self._began = self._clock.monotonic()
         self._composition: Composition | None = None
         self._server: Server | None = None
@@ -134,7 +140,12 @@ class Gateway:
             is_local = (self._page or self._listener).is_local_only
             with_page = web_page.is_wanted(settings, is_local=is_local)
             self._composition = await compose(
-                settings, self._clock, self._stack, self._services, with_page=with_page
+                settings,
+                self._clock,
+                self._stack,
+                self._services,
+                self._siblings,
+                with_page=with_page,
             )
             if self._metrics is not None:
                 await self._open_metrics(self._metrics, self._composition)
@@ -231,7 +242,7 @@ class Gateway:
             resources.pools,
         )
         self._stack.push_async_callback(proxy.close)
-        await proxy.start(self._passed.pop(systemd.PROXY, ()))
+        await proxy.start(self.unused_sockets.pop(systemd.PROXY, ()))
 
     @property
     def metrics_urls(self) -> Sequence[str]:
@@ -298,9 +309,10 @@ class Gateway:
                 composition.components, resources.provider_health, resources.clock
             )
 
-        return routes(
-            self._whole_status, Status, health, lambda: self.loaded.as_told(self._settings)
-        )
+        def in_force() -> SettingsInForce:
+            return settings_in_force(self.loaded, self._settings)
+
+        return routes(self._whole_status, Status, health, in_force)
 
     async def _whole_status(self) -> Status:
         assert self._composition is not None

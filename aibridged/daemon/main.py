@@ -3,33 +3,28 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable
 from functools import partial
 
 from loguru import logger
 
-from aibridged import __version__
 from aibridged.clock import SystemClock
-from aibridged.config import report
 from aibridged.config.options import Settings
-from aibridged.config.providers import OWN_KEY_ONLY
-from aibridged.config.reloading import CannotReloadError, Change, change
+from aibridged.config.reloading import Change, change
 from aibridged.config.resolution import Resolution
-from aibridged.daemon.ai_proxy import announce_proxy
-from aibridged.daemon.client_limits import log_connection_limit
+from aibridged.daemon.announcement import announce
 from aibridged.daemon.gateway import CannotStartError, Gateway
+from aibridged.daemon.in_force import put_in_force
 from aibridged.daemon.reload import Reloader
-from aibridged.daemon.runtime import log_as, on_stop_signals, run_process, tune_garbage_collector
+from aibridged.daemon.runtime import (
+    SLACK_S,
+    on_stop_signals,
+    run_process,
+    tune_garbage_collector,
+)
 from aibridged.daemon.systemd import Notifier, PassedSocketError, passed_sockets, telling
-from aibridged.identity.base import AuthUnavailableError
-from aibridged.observe.log_outputs import reopen, show
-from aibridged.observe.logging import CannotLogError
+from aibridged.observe.log_outputs import reopen
 from aibridged.tasks import Tasks
-from aibridged.transport.listeners import CannotListenError
-
-# Time for the end of the daemon after its requests have ended: records are written.
-_SLACK_S = 30.0
 
 
 def run(resolution: Resolution, resolve: Callable[[], Resolution]) -> int:
@@ -66,8 +61,9 @@ async def _serve(
         latest[:] = [resolve()]
         return latest[0]
 
-    def apply(wanted: Settings) -> Change:
-        result = _put_in_force(gateway, wanted)
+    async def apply(wanted: Settings) -> Change:
+        result = change(gateway.settings, wanted)
+        put_in_force(gateway, result.settings)
         gateway.loaded.reloaded(latest[0], result.waiting)
         return result
 
@@ -86,7 +82,7 @@ async def _serve(
         await stopping.wait()
         within = gateway.settings.shutdown_timeout
         logger.info("Shutting down: draining requests for up to {:g} s", within)
-        notifier.stopping(within + _SLACK_S)
+        notifier.stopping(within + SLACK_S)
         reloading.cancel()
         await gateway.stop()
         await tasks.idle()
@@ -95,72 +91,7 @@ async def _serve(
 
 async def _started(settings: Settings) -> Gateway:
     """The running gateway, after it has logged its addresses and first steps."""
-    passed = passed_sockets(os.environ, os.getpid())
-    gateway = Gateway(settings, passed=passed)
+    gateway = Gateway(settings, passed=passed_sockets(os.environ, os.getpid()))
     await gateway.start()
-    _announce(gateway)
-    logger.info("Records are stored in {}", gateway.records)
-    for name in passed:
-        logger.warning(
-            "A socket was passed for {}, which is disabled: connections to it are not served", name
-        )
-    await _introduce(gateway)
+    await announce(gateway)
     return gateway
-
-
-async def _introduce(gateway: Gateway) -> None:
-    try:
-        text = await gateway.introduce(terminal=sys.stderr.isatty())
-    except AuthUnavailableError as error:
-        logger.warning("Failed to check whether there are users yet: {}", error)
-        return
-    if text is not None:
-        show(f"{text}\n", sys.stderr)
-
-
-def _announce(gateway: Gateway) -> None:
-    settings, urls = gateway.settings, gateway.urls
-    # Clients of the others have no base URL to set: they use the AI Proxy.
-    providers = [each for each in settings.providers if each.type not in OWN_KEY_ONLY]
-    prefixes = {each.name: each.prefix for each in gateway.components.providers.values()}
-    routes = ", ".join(f"{gateway.url}/{each.name}{prefixes[each.name]}" for each in providers)
-    where = " and ".join(urls) + (f"; point clients at {routes}" if routes else "")
-    logger.info("aibridged {} listens on {}", __version__, where)
-    if gateway.is_activated:
-        logger.info("Using the passed sockets: --http-address {} is ignored", settings.http_address)
-    for url in gateway.page_urls[:1]:
-        logger.info("The web page is at {}", url)
-    for way in report.ways(settings):
-        logger.info("Outgoing requests go {}", way)
-    log_connection_limit(gateway.components.connection_limiter)
-    if gateway.metrics_urls:
-        logger.info("Metrics are served at {}", " and ".join(gateway.metrics_urls))
-    if gateway.proxy is not None:
-        announce_proxy(gateway.proxy)
-    for provider in providers:
-        if provider.key is None:
-            logger.warning(
-                "Provider {} has no key: only users with their own key (BYOK) can use it. Set {}",
-                provider.name,
-                provider.key_setting,
-            )
-
-
-def _put_in_force(gateway: Gateway, wanted: Settings) -> Change:
-    """Apply the settings to the gateway and the logging, to both or to neither.
-
-    Raises:
-        CannotReloadError: to neither, for the reason in the message.
-    """
-    before = gateway.settings
-    result = change(before, wanted)
-    try:
-        log_as(result.settings)
-    except CannotLogError as error:
-        raise CannotReloadError(str(error)) from None
-    try:
-        gateway.reconfigure(result.settings)
-    except CannotListenError as error:
-        log_as(before)
-        raise CannotReloadError(str(error)) from None
-    return result

@@ -1,7 +1,6 @@
 """What the daemon tells administrators of itself: its providers' health and its settings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from aibridged.api.operations import (
@@ -15,56 +14,32 @@ from aibridged.api.operations import (
 )
 from aibridged.clock import Clock
 from aibridged.config import report
-from aibridged.config.declare import Option
 from aibridged.config.options import ProviderSettings, Settings
-from aibridged.config.resolution import Resolution, Value
 from aibridged.core.breaker import Trouble
+from aibridged.daemon.loaded import Loaded
 from aibridged.daemon.status import circuit, worst_of
 from aibridged.observe.provider_health import Health, ProviderHealth, Times
 from aibridged.pipeline import Components
 from aibridged.pipeline.provider_key import KeyRefusal
 
 
-@dataclass
-class Loaded:
-    """The settings in force with their sources, as the last load has left them."""
-
-    values: Sequence[Value] = ()
-    waiting: Sequence[str] = ()
-    warnings: Sequence[str] = field(default_factory=tuple)
-
-    def began(self, resolution: Resolution) -> None:
-        """Note what the daemon was started with."""
-        self.values, self.warnings = resolution.values, resolution.warnings
-
-    def reloaded(self, resolution: Resolution, waiting: Sequence[Option]) -> None:
-        """Note a reload; settings that wait for a restart keep their values."""
-        kept = {option.name for option in waiting}
-        before = {value.name: value for value in self.values}
-        self.values = [
-            before.get(value.name, value) if value.name in kept else value
-            for value in resolution.values
-        ]
-        self.waiting = [option.flag for option in waiting]
-        self.warnings = resolution.warnings
-
-    def as_told(self, settings: Settings) -> SettingsInForce:
-        """The same for the API."""
-        return SettingsInForce(
-            settings=[
-                Setting(
-                    name=value.name,
-                    group=value.group,
-                    value=value.text,
-                    source=value.source.kind,
-                    where=value.source.name or None,
-                )
-                for value in self.values
-            ],
-            outgoing_requests=list(report.ways(settings)),
-            waiting=list(self.waiting),
-            warnings=list(self.warnings),
-        )
+def settings_in_force(loaded: Loaded, settings: Settings) -> SettingsInForce:
+    """The settings for the API, as the last load has left them."""
+    return SettingsInForce(
+        settings=[
+            Setting(
+                name=value.name,
+                group=value.group,
+                value=value.text,
+                source=value.source.kind,
+                where=value.source.name or None,
+            )
+            for value in loaded.values
+        ],
+        outgoing_requests=list(report.ways(settings)),
+        waiting=list(loaded.waiting),
+        warnings=list(loaded.warnings),
+    )
 
 
 async def providers_status(

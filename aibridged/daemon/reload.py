@@ -5,7 +5,7 @@ nothing.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from loguru import logger
 
@@ -27,7 +27,7 @@ class Reloader:
     def __init__(
         self,
         resolve: Callable[[], Resolution],
-        apply: Callable[[Settings], Change],
+        apply: Callable[[Settings], Awaitable[Change]],
         stats: ReloadStats,
         clock: Clock,
         notifier: Notifier,
@@ -70,7 +70,7 @@ class Reloader:
         if resolution.settings is None:
             return False
         try:
-            _tell(self._apply(resolution.settings))
+            _tell(await self._apply(resolution.settings))
         except CannotReloadError as error:
             logger.error("{}", error)
             return False

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,8 +26,10 @@ from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.live import serve_live
 from aibridged.daemon.memory import available_memory
 from aibridged.daemon.pruning import Ask, audit_pruner
+from aibridged.daemon.recording import make_recorder
 from aibridged.daemon.sign_in import make_sign_in
 from aibridged.daemon.web_page import make_ui
+from aibridged.daemon.workers.siblings import Siblings
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
 from aibridged.identity.limits_in_force import LimitsInForce
@@ -56,19 +57,14 @@ from aibridged.pipeline.trace import Traces
 from aibridged.prices.pricing import Pricing
 from aibridged.records import spend
 from aibridged.records.database import Engine, Place, describe, place_of
-from aibridged.records.facts import Record
 from aibridged.records.fingerprint_writer import FingerprintWriter
 from aibridged.records.fingerprints import KEY_FILE as FINGERPRINT_KEY_FILE
-from aibridged.records.journal import JOURNAL_FILE, Journal
 from aibridged.records.open_database import open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
 from aibridged.records.refusals import RefusalCounts
 from aibridged.records.spending import Spending
-from aibridged.records.spool import SPOOL_FILE, Spool
-from aibridged.records.store import Store
 from aibridged.records.stored_objects import StoredObjects
-from aibridged.records.structured_log import log_record
 from aibridged.records.truncation import Truncator
 from aibridged.records.usage_summaries import Summaries, keep_summarising
 from aibridged.records.usual_costs import FIRST_S, UsualCosts
@@ -149,7 +145,12 @@ class Resources:
 
 
 async def make_resources(
-    settings: Settings, clock: Clock, stack: AsyncExitStack, *, with_page: bool
+    settings: Settings,
+    clock: Clock,
+    stack: AsyncExitStack,
+    siblings: Siblings,
+    *,
+    with_page: bool,
 ) -> Resources:
     """Make the resources, with the web page or without; `stack` closes them, in reverse order.
 
@@ -167,7 +168,7 @@ async def make_resources(
     engine = await asyncio.to_thread(open_database, settings)
     truncator = Truncator(settings.max_stored_text)
     stack.callback(truncator.close)
-    recorder = await _make_recorder(settings, engine, clock, truncator, stack, traces)
+    recorder = await make_recorder(settings, engine, clock, truncator, stack, traces, siblings)
     fingerprints = _make_fingerprints(settings, engine, clock, stack)
     refusals = RefusalCounts(engine, clock)
     stack.push_async_callback(asyncio.to_thread, refusals.finish, _COUNTS_S)
@@ -313,42 +314,6 @@ def _make_metrics(
     metrics = Metrics(running, initiators=settings.prometheus_initiator_labels)
     stack.callback(LoopLag(clock, metrics.loop_lagged).stop)
     return metrics
-
-
-async def _make_recorder(
-    settings: Settings,
-    engine: Engine,
-    clock: Clock,
-    truncator: Truncator,
-    stack: AsyncExitStack,
-    traces: Traces | None,
-) -> Recorder:
-    listeners: list[Callable[[Record], None]] = []
-    if settings.structured_logging:
-        listeners.append(_log_record)
-    if traces is not None:
-        listeners.append(traces.committed)
-
-    def on_record(record: Record) -> None:
-        for listener in listeners:
-            listener(record)
-
-    recorder = Recorder(
-        Store(engine, clock),
-        Spool(settings.state_dir / SPOOL_FILE),
-        Journal(settings.state_dir / JOURNAL_FILE),
-        clock,
-        truncator=truncator,
-        on_record=on_record if listeners else None,
-    )
-    await recorder.open()
-    stack.push_async_callback(recorder.close)
-    return recorder
-
-
-def _log_record(record: Record) -> None:
-    # Records of several requests are committed together, possibly in the context of one of them.
-    Context().run(log_record, record)
 
 
 def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Credentials:

@@ -16,6 +16,9 @@ from aibridged.observe.descriptors import raise_limit
 from aibridged.observe.log_outputs import finish
 from aibridged.observe.logging import CannotLogError, configure
 
+SLACK_S = 30.0
+"""Time for the end of the daemon after its requests have ended: records are written."""
+
 # How long the reader of the log may take for the last lines.
 _LAST_LINES_S = 2.0
 
@@ -77,17 +80,19 @@ def tune_garbage_collector() -> None:
     gc.set_threshold(10_000, 50, 100)
 
 
-def on_stop_signals() -> asyncio.Event:
+def on_stop_signals(before_dying: Callable[[], None] | None = None) -> asyncio.Event:
     """An event that the first SIGTERM or SIGINT sets; a second one kills the process at once."""
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stopping.is_set():
+            if before_dying is not None:
+                before_dying()
+            # The second time: die of it at once, as if it had never been handled.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, number, stopping)
+        loop.add_signal_handler(number, on_signal, number)
     return stopping
-
-
-def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
-    if stopping.is_set():
-        # The second time: die of it at once, as if it had never been handled.
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    stopping.set()

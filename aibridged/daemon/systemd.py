@@ -96,13 +96,20 @@ def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
 
 @contextmanager
 def telling(
-    notifier: Notifier, environ: Mapping[str, str], pid: int, status: Callable[[], str]
+    notifier: Notifier,
+    environ: Mapping[str, str],
+    pid: int,
+    status: Callable[[], str],
+    is_well: Callable[[], bool] = lambda: True,
 ) -> Iterator[None]:
-    """Meanwhile, feed the watchdog and update the status, as long as the event loop runs."""
+    """Meanwhile, feed the watchdog and update the status, as long as the event loop runs.
+
+    The watchdog isn't fed while it is not well.
+    """
     beats = [_Beat(STATUS_S, lambda: notifier.status(status()))] if notifier.is_heard else []
     interval = watchdog_interval(environ, pid)
     if interval is not None and notifier.is_heard:
-        beats.append(_Beat(interval, notifier.alive))
+        beats.append(_Beat(interval, lambda: notifier.alive() if is_well() else None))
     try:
         yield
     finally:

@@ -282,7 +282,7 @@ class LogStream(LogOutput):
 _OUTPUTS: WeakSet[LogOutput] = WeakSet()
 
 
-def reopen() -> None:
+def reopen(*, is_logged: bool = True) -> None:
     """Reopen all log files after rotation."""
     for file in tuple(_OUTPUTS):
         if not isinstance(file, LogFile):
@@ -293,7 +293,8 @@ def reopen() -> None:
             logger.error(
                 "Failed to reopen {}, keeping the old file: {}", file.place, error.strerror
             )
-    logger.info("Reopened the log files")
+    if is_logged:
+        logger.info("Reopened the log files")
 
 
 def show(text: str, stream: TextIO) -> None:

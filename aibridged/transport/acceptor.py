@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from loguru import logger
 
@@ -189,16 +190,39 @@ async def bind(host: str | None, port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):
-            made = socket.socket(family, kind, protocol)
+            made = bound(family, address, kind, protocol)
             sockets.append(made)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            made.bind(address)
             made.listen(BACKLOG)
-            made.setblocking(False)
     except OSError:
         for each in sockets:
             each.close()
         raise
     return sockets
+
+
+def bound(
+    family: int,
+    address: Any,
+    kind: int = socket.SOCK_STREAM,
+    protocol: int = 0,
+    *,
+    is_shared: bool = False,
+) -> socket.socket:
+    """A socket that is bound to the address, and doesn't listen yet; OSError if it can't be.
+
+    With `is_shared` other processes of this user may bind theirs to the same address: the system
+    spreads the connections over those that listen (SO_REUSEPORT).
+    """
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+        made.setblocking(False)
+    except OSError:
+        made.close()
+        raise
+    return made

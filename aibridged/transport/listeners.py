@@ -12,7 +12,7 @@ from aibridged.config.kinds import Address, is_loopback
 from aibridged.config.options import Settings
 from aibridged.config.resolution import StartError
 from aibridged.core.connection_limiter import ConnectionLimiter
-from aibridged.transport.acceptor import Acceptor, MakeProtocol, bind
+from aibridged.transport.acceptor import BACKLOG, Acceptor, MakeProtocol, bind
 
 _UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
@@ -79,8 +79,10 @@ class Listener:
 
     With `callers_unknown` there is no authentication, and only loopback may connect: the address is
     checked with the settings, passed sockets are checked here; so is that they are TCP with
-    `tcp_only`. `outlive` says that the sockets were passed and are held open by systemd, so that
-    connections queue there for the next process once this one has stopped accepting.
+    `tcp_only`. Of those passed, some may not listen yet: they were bound to the address for this
+    process, one of several, which listens when it is ready. `outlive` says that the others are held
+    open by systemd, so that connections queue there for the next process once this one has stopped
+    accepting.
     """
 
     def __init__(
@@ -95,13 +97,14 @@ class Listener:
     ) -> None:
         self._address = address
         self._flag = flag
-        self._passed = passed
+        self._bound = [each for each in passed if not _listens(each)]
+        self._passed = [each for each in passed if each not in self._bound]
         self._certificate = certificate
         self._callers_unknown = callers_unknown
         self._tcp_only = tcp_only
         self._tls: ssl.SSLContext | None = None
         self._acceptors: list[Acceptor] = []
-        self.outlive = bool(passed)
+        self.outlive = bool(self._passed)
         self.urls: list[str] = []
         """All its addresses, once open, with the port that the system chose for port 0."""
         self.client_url = ""
@@ -184,21 +187,34 @@ class Listener:
                 "Change its unit to listen on 127.0.0.1 or [::1], or set --aibridge-auth to token.",
             )
 
-    async def try_address(self) -> None:
+    async def try_address(self) -> list[tuple[int, Name]]:
         """Listen for a moment, where sockets aren't passed: the address can be used.
+
+        Returns the family and the address of each, with the port that the system chose for port 0.
 
         Raises:
             CannotListenError: as `open`.
         """
+        names = []
         if not self._passed:
             for each in await self._bind():
+                names.append((int(each.family), each.getsockname()))
                 each.close()
+        return names
 
     async def _bind(self) -> list[socket.socket]:
         try:
+            for each in self._bound:
+                each.listen(BACKLOG)
+            if self._bound:
+                return self._bound
             return await bind(self._address.host or None, self._address.port)
         except OSError as error:
             raise cannot_listen(self._address, self._flag, error) from None
+
+
+def _listens(passed: socket.socket) -> bool:
+    return bool(passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def gateway_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -> Listener:

@@ -15,6 +15,7 @@ _TLS = Path(__file__).parent / "tls"
 # Four texts of each kind, no two with the same meaning where the kind has that many.
 _SAMPLES = {
     kinds.BOOL: ("true", "false", "true", "false"),
+    kinds.WORKERS: ("2", "3", "auto", "4"),
     kinds.COUNT: ("1", "2", "3", "4"),
     kinds.POSITIVE: ("11", "12", "13", "14"),
     kinds.SIZE: ("1KiB", "2MiB", "3GiB", "4"),

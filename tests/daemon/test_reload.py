@@ -34,7 +34,7 @@ class World:
             raise self.answer
         return self.answer
 
-    def apply(self, settings):
+    async def apply(self, settings):
         if settings.rate_limit == 13:
             raise CannotReloadError("That's an unlucky number.")
         self.applied.append(settings)

@@ -264,6 +264,8 @@ class Daemon:
     url: str
     log: list[str]
     spoke: asyncio.Event
+    silent: asyncio.Event
+    """Set once nothing more can come."""
 
     async def until(self, text: str, times: int = 1) -> None:
         """Wait for a line with `text`, or so many of them."""
@@ -363,7 +365,7 @@ async def _running(
         stderr=asyncio.subprocess.PIPE,
     )
     log: list[str] = []
-    spoke = asyncio.Event()
+    spoke, silent = asyncio.Event(), asyncio.Event()
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def follow() -> None:
@@ -374,12 +376,13 @@ async def _running(
             match = LISTENS.search(log[-1])
             if match and not listening.done():
                 listening.set_result(match[1])
+        silent.set()
         if not listening.done():
             listening.set_exception(AssertionError("".join(log)))
 
     following = asyncio.get_running_loop().create_task(follow())
     try:
-        yield Daemon(process, await listening, log, spoke)
+        yield Daemon(process, await listening, log, spoke, silent)
     finally:
         if process.returncode is None:
             process.kill()

@@ -23,6 +23,15 @@ class ServerRows:
         alias_env="CODER_AI_GATEWAY_HTTP_ADDRESS",
         restart=True,
     )
+    workers: int | None = option(
+        "aibridge-workers",
+        yaml="aibridge.workers",
+        kind=kinds.WORKERS,
+        default="1",
+        group=Group.LISTENING,
+        help="Number of processes that serve; auto is one per usable core.",
+        restart=True,
+    )
     http_read_timeout: float = option(
         "http-read-timeout",
         yaml="networking.http.readTimeout",

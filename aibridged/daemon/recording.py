@@ -1,0 +1,93 @@
+"""Makes the recorder: its store, spool and journal, and who is told of each record."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from contextvars import Context
+from pathlib import Path
+
+from loguru import logger
+
+from aibridged.clock import Clock
+from aibridged.config.options import Settings
+from aibridged.daemon.workers.siblings import Siblings
+from aibridged.pipeline.trace import Traces
+from aibridged.records.database import Engine
+from aibridged.records.facts import Record
+from aibridged.records.journal import JOURNAL_FILE, Journal
+from aibridged.records.recorder import Recorder
+from aibridged.records.spool import SPOOL_FILE, Spool
+from aibridged.records.store import Store
+from aibridged.records.structured_log import log_record
+from aibridged.records.truncation import Truncator
+
+
+async def make_recorder(
+    settings: Settings,
+    engine: Engine,
+    clock: Clock,
+    truncator: Truncator,
+    stack: AsyncExitStack,
+    traces: Traces | None,
+    siblings: Siblings,
+) -> Recorder:
+    """The open recorder, which `stack` closes. Each of several workers has files of its own.
+
+    Raises:
+        DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
+    """
+    listeners: list[Callable[[Record], None]] = []
+    if settings.structured_logging:
+        listeners.append(_log_record)
+    if traces is not None:
+        listeners.append(traces.committed)
+
+    def on_record(record: Record) -> None:
+        for listener in listeners:
+            listener(record)
+
+    def recorder(slot: int) -> Recorder:
+        return Recorder(
+            Store(engine, clock),
+            Spool(settings.state_dir / _of_slot(SPOOL_FILE, slot)),
+            Journal(settings.state_dir / _of_slot(JOURNAL_FILE, slot)),
+            clock,
+            truncator=truncator,
+            on_record=on_record if listeners else None,
+        )
+
+    if siblings.slot == 1:
+        for slot in _abandoned(settings.state_dir, siblings.count):
+            await _adopt(recorder(slot), settings.state_dir, slot)
+    made = recorder(siblings.slot)
+    await made.open()
+    stack.push_async_callback(made.close)
+    return made
+
+
+async def _adopt(recorder: Recorder, state_dir: Path, slot: int) -> None:
+    """Write what a worker with a higher number has left, of an earlier group with more of them."""
+    await recorder.open()
+    await recorder.close()
+    logger.info("Took over the spool and the journal of the former worker {}", slot)
+    for name in (SPOOL_FILE, JOURNAL_FILE):
+        (state_dir / _of_slot(name, slot)).unlink(missing_ok=True)
+
+
+def _abandoned(state_dir: Path, count: int) -> Iterator[int]:
+    """The numbers of those workers that have left a spool, and have no successor."""
+    stem, _, suffix = SPOOL_FILE.rpartition(".")
+    for path in sorted(state_dir.glob(f"{stem}-*.{suffix}")):
+        number = path.stem.removeprefix(f"{stem}-")
+        if number.isdecimal() and int(number) > count:
+            yield int(number)
+
+
+def _of_slot(name: str, slot: int) -> str:
+    """The name of a worker's own file; the first one's is that of a process that serves alone."""
+    stem, _, suffix = name.rpartition(".")
+    return name if slot == 1 else f"{stem}-{slot}.{suffix}"
+
+
+def _log_record(record: Record) -> None:
+    # Records of several requests are committed together, possibly in the context of one of them.
+    Context().run(log_record, record)

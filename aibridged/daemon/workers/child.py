@@ -1,0 +1,35 @@
+"""A child of the supervisor: what its process does from its first instruction on."""
+
+import os
+import signal
+import socket
+from collections.abc import MutableMapping
+from itertools import chain
+
+from aibridged.daemon.workers.channel import ChannelError, receive
+from aibridged.daemon.workers.messages import BEGIN, CHANNEL, Begin
+
+WORKER = "worker"
+
+
+def main(environ: MutableMapping[str, str]) -> int:
+    """Be what the supervisor says; returns the exit status.
+
+    What takes long to import is there before the supervisor says it, so that siblings which wait
+    for each other don't wait for that, too.
+    """
+    # Signals to the whole group reach it, too: the supervisor says what is to be done.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    connection = socket.socket(fileno=int(environ.pop(CHANNEL)))
+    os.set_inheritable(connection.fileno(), False)
+    from aibridged.daemon.workers import worker
+
+    try:
+        begin = receive(connection, BEGIN, Begin, None)
+    except ChannelError:
+        return 0  # the supervisor has ended, or has no use for it
+    for descriptor in (*begin.descriptors.values(), *chain(*begin.sockets.values())):
+        os.set_inheritable(descriptor, False)
+    return worker.run(begin, connection)

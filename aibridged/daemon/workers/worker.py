@@ -1,0 +1,121 @@
+"""A worker: the whole gateway, in one of several processes that serve as one daemon."""
+
+import asyncio
+import socket
+from functools import partial
+
+from loguru import logger
+
+from aibridged.config.reloading import CannotReloadError
+from aibridged.daemon.announcement import announce
+from aibridged.daemon.gateway import CannotStartError, Gateway
+from aibridged.daemon.in_force import put_in_force
+from aibridged.daemon.runtime import on_stop_signals, run_process, tune_garbage_collector
+from aibridged.daemon.workers.channel import Channel, ChannelError, RefusedError
+from aibridged.daemon.workers.messages import (
+    FAILED,
+    PING,
+    RELOAD,
+    REOPEN_LOGS,
+    STARTED,
+    STOP,
+    Begin,
+    InForce,
+    Pulse,
+    unpacked,
+)
+from aibridged.daemon.workers.siblings import Siblings
+from aibridged.observe.log_outputs import reopen
+
+# For the supervisor to take note, which then ends the process.
+_FAILED_S = 5.0
+
+
+def run(begin: Begin, connection: socket.socket) -> int:
+    """Serve until told to stop, or until the supervisor has ended; returns the exit status."""
+    in_force = unpacked(begin.in_force)
+    return run_process(in_force.settings, (), partial(_serve, begin, in_force, connection))
+
+
+async def _serve(begin: Begin, in_force: InForce, connection: socket.socket) -> int:
+    channel = Channel(connection, "The supervisor")
+    stopping = on_stop_signals()
+    worker = _Worker(begin, in_force, channel, stopping)
+    await channel.start()
+    try:
+        return await worker.serve()
+    finally:
+        stopping.set()
+        await channel.close()
+
+
+class _Worker:
+    """A gateway that does what the supervisor says."""
+
+    def __init__(
+        self, begin: Begin, in_force: InForce, channel: Channel, stopping: asyncio.Event
+    ) -> None:
+        passed = {
+            name: [socket.socket(fileno=each) for each in descriptors]
+            for name, descriptors in begin.sockets.items()
+        }
+        siblings = Siblings(begin.slot, begin.count, channel)
+        self._gateway = Gateway(in_force.settings, passed=passed, siblings=siblings)
+        self._gateway.loaded = in_force.loaded
+        self._announces = begin.announces
+        self._channel = channel
+        self._stopping = stopping
+        self._has_started = False
+        channel.on_end = self._is_alone
+        channel.on(PING, self._ping)
+        channel.on(STOP, self._stop)
+        channel.on(RELOAD, self._reload, bytes)
+        channel.on(REOPEN_LOGS, self._reopen_logs)
+
+    async def serve(self) -> int:
+        gateway = self._gateway
+        try:
+            await gateway.start()
+        except CannotStartError as error:
+            try:
+                await self._channel.ask(FAILED, str(error), within=_FAILED_S)
+            except ChannelError:
+                logger.error("{}", error)
+            return 1
+        if self._announces:
+            await announce(gateway)
+        self._has_started = True
+        tune_garbage_collector()
+        self._channel.tell(STARTED)
+        await self._stopping.wait()
+        await gateway.stop()
+        return 1 if gateway.lost_records else 0
+
+    def _is_alone(self) -> None:
+        if not self._stopping.is_set():
+            logger.error("The supervisor has ended: shutting down")
+            self._stopping.set()
+
+    async def _ping(self, _: object) -> Pulse:
+        if not self._has_started:
+            return Pulse()
+        components = self._gateway.components
+        return Pulse(
+            in_flight=components.in_flight.count,
+            draining=components.in_flight.draining,
+            refuses=components.recorder_stats.refuses,
+        )
+
+    async def _stop(self, _: object) -> None:
+        self._stopping.set()
+
+    async def _reload(self, data: bytes) -> None:
+        wanted = unpacked(data)
+        try:
+            put_in_force(self._gateway, wanted.settings)
+        except CannotReloadError as error:
+            raise RefusedError(str(error)) from None
+        self._gateway.loaded = wanted.loaded
+
+    async def _reopen_logs(self, _: object) -> None:
+        reopen(is_logged=False)  # the supervisor says it for all

@@ -1,0 +1,143 @@
+"""Several workers: what dies is replaced, and what is told to one is done by all."""
+
+import asyncio
+import os
+import signal
+import socket
+
+import pytest
+
+from aibridged.fake_provider import Script
+from aibridged.records.schema import interceptions
+
+
+async def streams(group, fake, count):
+    """So many that have begun and wait; a gate that lets them end."""
+    gate = asyncio.Event()
+    fake.play(Script(before_write={3: gate}, times=count))
+    before = fake.seen
+    tasks = [asyncio.get_running_loop().create_task(group.ask()) for _ in range(count)]
+    await fake.received(before + count)
+    return gate, tasks
+
+
+def open_sockets(pid):
+    return os.listdir(f"/proc/{pid}/fd")
+
+
+async def test_a_killed_worker_takes_its_own_requests_along_and_no_others(
+    start_group, fake, postgres_database
+):
+    """It is replaced, and its successor ends what it left open."""
+    group = await start_group()
+    assert len(group.workers) == 2
+    assert [len(group.said(text)) for text in ("listens on", "Records are stored")] == [1, 1]
+    gate, tasks = await streams(group, fake, 16)
+    first, second = group.workers
+    assert postgres_database.open_count() == 16
+    os.kill(first, signal.SIGKILL)
+    await group.until("was killed by SIGKILL")
+    # No client waits for the successor: the queue went with the worker.
+    assert await group.ask() == (200, True)
+    await group.until("serves again")
+    assert second in group.workers
+    assert len(group.workers) == 2
+    assert len(group.said("was killed by SIGKILL")) == 1
+    gate.set()
+    results = await asyncio.gather(*tasks)
+    lost = results.count(None)
+    assert 0 < lost < 16, "all of them were with one worker"
+    assert results.count((200, True)) == 16 - lost
+    rows = postgres_database.rows(interceptions)
+    assert [row["outcome"] for row in rows].count("interrupted") == lost
+    assert len(rows) == 17
+
+    # A frozen one is replaced, too.
+    os.kill(second, signal.SIGSTOP)
+    await group.until("has not answered")
+    await group.until("serves again", 2)
+    assert second not in group.workers
+
+    group.daemon.process.send_signal(signal.SIGHUP)
+    await group.until("Reloaded: no changes")
+    group.daemon.process.terminate()
+    assert await group.ended() == 0
+    assert len(group.said("Reloaded")) == 1
+    assert len(group.said("Shutting down")) == 1
+
+
+async def test_a_stop_drains_all_of_them(start_group, fake):
+    group = await start_group()
+    gate, tasks = await streams(group, fake, 6)
+    group.daemon.process.terminate()
+    await group.until("Shutting down")
+    gate.set()
+    assert await asyncio.gather(*tasks) == [(200, True)] * 6
+    assert await group.ended() == 0
+
+
+async def test_the_second_signal_kills_all_of_them(start_group, fake):
+    group = await start_group()
+    gate, tasks = await streams(group, fake, 2)
+    workers = group.workers
+    group.daemon.process.terminate()
+    await group.until("Shutting down")
+    group.daemon.process.terminate()
+    assert await group.ended() == -signal.SIGTERM
+    assert await asyncio.gather(*tasks) == [None] * 2
+    gate.set()
+    assert not any(map(is_running, workers))
+
+
+async def test_without_the_supervisor_the_workers_drain_and_end(start_group, fake):
+    group = await start_group()
+    gate, tasks = await streams(group, fake, 2)
+    workers = group.workers
+    group.daemon.process.kill()
+    await group.until("The supervisor has ended", 2)
+    gate.set()
+    assert await asyncio.gather(*tasks) == [(200, True)] * 2
+    await group.outputs_closed()
+    assert not any(map(is_running, workers))
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_a_start_that_fails_is_one_clear_line(start_group, command):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(AssertionError) as caught:
+            await start_group(CODER_HTTP_ADDRESS=address)
+    [line] = str(caught.value).splitlines()
+    assert f"Cannot listen on {address}" in line
+    with pytest.raises(AssertionError) as caught:
+        await start_group(CODER_PG_CONNECTION_URL="postgresql://nobody@127.0.0.1:1/none")
+    [line] = str(caught.value).splitlines()
+    assert "Worker" not in line
+    assert "127.0.0.1" in line
+
+
+async def test_passed_sockets_are_shared(start_group, fake, tmp_path):
+    path = str(tmp_path / "gateway.sock")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as four,
+        socket.socket(socket.AF_UNIX) as unix,
+    ):
+        unix.bind(path)
+        unix.listen()
+        group = await start_group(passed=[four, unix])
+        assert len(group.said("http-address 127.0.0.1:0 is ignored")) == 1
+        gate, tasks = await streams(group, fake, 16)
+        os.kill(group.workers[0], signal.SIGKILL)
+        gate.set()
+        results = await asyncio.gather(*tasks)
+        assert 0 < results.count(None) < 16, "one worker had all of them"
+        assert await group.ask() == (200, True)
+        group.daemon.process.terminate()
+        assert await group.ended() == 0
