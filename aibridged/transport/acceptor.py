@@ -32,6 +32,10 @@ MakeProtocol = Callable[[bool], asyncio.BaseProtocol]
 """Makes the protocol of a client's connection; the argument says whether it is surplus."""
 
 
+class SharedSocket(socket.socket):
+    """A listening socket that other processes accept from, too."""
+
+
 class Acceptor:
     """Accepts connections on `listening`, and makes a protocol of each that `limiter` lets in.
 
@@ -56,6 +60,8 @@ class Acceptor:
         self.handshake_timeout = handshake_timeout
         self._openings = Tasks()
         self._is_closed = False
+        # One at a time, so that the processes that share it have about as many each.
+        self._burst = 1 if isinstance(listening, SharedSocket) else _BURST
         listening.setblocking(False)
         self._resume()
 
@@ -74,7 +80,7 @@ class Acceptor:
         self._loop.remove_reader(self._listening.fileno())
 
     def _accept_some(self) -> None:
-        for _ in range(_BURST):
+        for _ in range(self._burst):
             if self._limiter.is_saturated:
                 self._pause()
                 self._limiter.wait(self._resume)

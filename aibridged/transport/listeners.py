@@ -97,7 +97,7 @@ class Listener:
     ) -> None:
         self._address = address
         self._flag = flag
-        self._bound = [each for each in passed if not _listens(each)]
+        self._bound = [each for each in passed if not listens(each)]
         self._passed = [each for each in passed if each not in self._bound]
         self._certificate = certificate
         self._callers_unknown = callers_unknown
@@ -213,7 +213,8 @@ class Listener:
             raise cannot_listen(self._address, self._flag, error) from None
 
 
-def _listens(passed: socket.socket) -> bool:
+def listens(passed: socket.socket) -> bool:
+    """Whether the socket listens already."""
     return bool(passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 

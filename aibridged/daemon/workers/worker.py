@@ -11,6 +11,7 @@ from aibridged.daemon.announcement import announce
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.daemon.in_force import put_in_force
 from aibridged.daemon.runtime import on_stop_signals, run_process, tune_garbage_collector
+from aibridged.daemon.systemd import PassedSockets
 from aibridged.daemon.workers.channel import Channel, ChannelError, RefusedError
 from aibridged.daemon.workers.messages import (
     FAILED,
@@ -26,6 +27,8 @@ from aibridged.daemon.workers.messages import (
 )
 from aibridged.daemon.workers.siblings import Siblings
 from aibridged.observe.log_outputs import reopen
+from aibridged.transport.acceptor import SharedSocket
+from aibridged.transport.listeners import listens
 
 # For the supervisor to take note, which then ends the process.
 _FAILED_S = 5.0
@@ -55,8 +58,8 @@ class _Worker:
     def __init__(
         self, begin: Begin, in_force: InForce, channel: Channel, stopping: asyncio.Event
     ) -> None:
-        passed = {
-            name: [socket.socket(fileno=each) for each in descriptors]
+        passed: PassedSockets = {
+            name: [_inherited(each) for each in descriptors]
             for name, descriptors in begin.sockets.items()
         }
         siblings = Siblings(begin.slot, begin.count, channel)
@@ -119,3 +122,9 @@ class _Worker:
 
     async def _reopen_logs(self, _: object) -> None:
         reopen(is_logged=False)  # the supervisor says it for all
+
+
+def _inherited(descriptor: int) -> socket.socket:
+    """The socket; one that listens already is shared with the other workers."""
+    found = SharedSocket(fileno=descriptor)
+    return found if listens(found) else socket.socket(fileno=found.detach())
