@@ -1,16 +1,19 @@
 """What the daemon logs once it listens: its addresses, and the first steps at the first start."""
 
+import asyncio
 import sys
 
 from loguru import logger
 
 from aibridged import __version__
 from aibridged.config import report
+from aibridged.config.options import longest_lifetime
 from aibridged.config.providers import OWN_KEY_ONLY
 from aibridged.daemon.ai_proxy import announce_proxy
 from aibridged.daemon.client_limits import log_connection_limit
 from aibridged.daemon.gateway import Gateway
 from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.first_run import first_run
 from aibridged.observe.log_outputs import show
 
 
@@ -27,12 +30,31 @@ async def announce(gateway: Gateway) -> None:
 
 async def _introduce(gateway: Gateway) -> None:
     try:
-        text = await gateway.introduce(terminal=sys.stderr.isatty())
+        text = await introduction(gateway, terminal=sys.stderr.isatty())
     except AuthUnavailableError as error:
         logger.warning("Failed to check whether there are users yet: {}", error)
         return
     if text is not None:
         show(f"{text}\n", sys.stderr)
+
+
+async def introduction(gateway: Gateway, *, terminal: bool) -> str | None:
+    """The text for the terminal at the first start, if it is one."""
+    tokens, settings = gateway.tokens, gateway.settings
+    if tokens is None:
+        return None
+    bases = {each.type: f"{gateway.url}/{each.name}" for each in reversed(settings.providers)}
+    openai = bases.get("openai")
+    return await asyncio.to_thread(
+        first_run,
+        tokens,
+        terminal=terminal,
+        anthropic_base_url=bases.get("anthropic"),
+        openai_base_url=f"{openai}/v1" if openai else None,
+        lifetime=longest_lifetime(settings),
+        can_sign_up=bool(settings.oidc_issuer_url) and settings.oidc_allow_signups,
+        page_url=next(iter(gateway.page_urls), None),
+    )
 
 
 def _announce(gateway: Gateway) -> None:

@@ -11,7 +11,7 @@ from loguru import logger
 from aibridged.api.operations import Providers, SettingsInForce, routes
 from aibridged.api.routes import Route
 from aibridged.clock import Clock, SystemClock
-from aibridged.config.options import Settings, longest_lifetime
+from aibridged.config.options import Settings
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.targets import WEB_PAGE
 from aibridged.counted import counted
@@ -28,8 +28,8 @@ from aibridged.daemon.status_server import StatusServer
 from aibridged.daemon.systemd import PassedSockets
 from aibridged.daemon.workers.siblings import Siblings
 from aibridged.identity.credential_key import CredentialKeyError
-from aibridged.identity.first_run import first_run
 from aibridged.identity.tables import StoreUnavailableError
+from aibridged.identity.tokens import TokenStore
 from aibridged.observe.metric import Names
 from aibridged.observe.otlp import TracingError
 from aibridged.pipeline import Components, build, build_web_page
@@ -272,24 +272,10 @@ class Gateway:
         assert self._composition is not None
         return self._composition.resources.recorder.stats.lost_at_end
 
-    async def introduce(self, *, terminal: bool) -> str | None:
-        """The text for the terminal at the first start, if it is one."""
-        if self._composition is None or self._composition.resources.tokens is None:
-            return None
-        bases = {
-            each.type: f"{self.url}/{each.name}" for each in reversed(self._settings.providers)
-        }
-        openai = bases.get("openai")
-        return await asyncio.to_thread(
-            first_run,
-            self._composition.resources.tokens,
-            terminal=terminal,
-            anthropic_base_url=bases.get("anthropic"),
-            openai_base_url=f"{openai}/v1" if openai else None,
-            lifetime=longest_lifetime(self._settings),
-            can_sign_up=bool(self._settings.oidc_issuer_url) and self._settings.oidc_allow_signups,
-            page_url=next(iter(self.page_urls), None),
-        )
+    @property
+    def tokens(self) -> TokenStore | None:
+        """The store of users and tokens, if this daemon has one."""
+        return None if self._composition is None else self._composition.resources.tokens
 
     def status(self) -> str:
         """Status in one line for the operator."""
