@@ -19,7 +19,7 @@ DESTDIR ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test drills abuse agents test-keycloak ledger pictures lint format bench queries manual requirements \
+.PHONY: help dev demo run test drills abuse agents test-keycloak ledger pictures lint format bench bench-growth bench-scale queries manual requirements \
 	build dist install uninstall clean
 
 help:  ## list the targets
@@ -89,6 +89,18 @@ format: $(READY)  ## format the code and mend what can be mended
 
 bench: $(READY)  ## CPU a request and a streamed event, beside nginx where it is installed
 	$(BIN)/python -m bench $(ARGS)
+
+bench-growth: $(READY)  ## how the cost grows with bodies, messages, tools, streams, callers and rows
+	$(BIN)/python -m bench.growth $(ARGS)
+
+# LITELLM= leaves it out; it takes 800 MB.
+LITELLM ?= .litellm
+
+bench-scale: $(READY)  ## requests a second with more workers, beside LiteLLM (from PyPI)
+ifneq ($(LITELLM),)
+	test -e '$(LITELLM)' || { $(PYTHON) -m venv '$(LITELLM)' && '$(LITELLM)/bin/pip' install --quiet 'litellm[proxy]'; }
+endif
+	$(BIN)/python -m bench.scale $(if $(LITELLM),--litellm '$(LITELLM)/bin/litellm') $(ARGS)
 
 queries: $(READY)  ## how long questions about 100 000 interceptions take; half a second is the goal
 	$(BIN)/python -m bench.queries $(ARGS)
