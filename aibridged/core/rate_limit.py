@@ -1,8 +1,8 @@
-"""Rate limiter: requests per second and caller (leaky bucket).
+"""Rate limiter: requests per second and caller (GCRA, a leaky bucket kept as one time).
 
-One leaky bucket per caller (aiolimiter): with a limit of R requests a second, a caller who has been
-quiet may send R at once, and the bucket drains at R a second. So in any stretch of t seconds a
-caller gets at most R * (1 + t) requests through, and a caller who keeps to R a second never waits.
+With a limit of R requests a second, a caller who has been quiet may send R at once, and the bucket
+drains at R a second. So in any stretch of t seconds a caller gets at most R * (1 + t) requests
+through, and a caller who keeps to R a second never waits.
 
 Buckets live in a bounded map. When it overflows, the least recently used bucket is evicted, which
 can only be in its caller's favour: the next request starts with an empty one.
@@ -10,7 +10,6 @@ can only be in its caller's favour: the next request starts with an empty one.
 
 from collections import OrderedDict
 
-from aiolimiter import AsyncLimiter
 from cachetools import LRUCache
 
 from aibridged.clock import Clock
@@ -23,59 +22,45 @@ RETRY_AFTER_S = 1
 MAX_REFUSED = 1000
 """How many callers are remembered as refused lately."""
 
-
-class _LoopTime:
-    """The part of an event loop that a limiter uses while no request waits: its time."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.time = clock.monotonic
-
-    def is_closed(self) -> bool:
-        return False
+_ROUNDING_S = 1e-9  # what sums of times lose
 
 
-class _CallerLimiter(AsyncLimiter):
-    """A limiter that takes the time from a clock, so that tests can move it."""
+def filled(empty_at: float, now: float, rate: int) -> float | None:
+    """The time at which a bucket will be empty after one more request; None: it has no space.
 
-    __slots__ = ("_time",)
-
-    def __init__(self, max_rate: float, time: _LoopTime) -> None:
-        super().__init__(max_rate, time_period=1)
-        self._time = time
-
-    def take(self) -> bool:
-        """Take a place if there is one; `acquire` would wait for it."""
-        if not self.has_capacity():
-            return False
-        self._level += 1
-        return True
-
-    @property
-    def _loop(self) -> _LoopTime:  # type: ignore[override]  # only `time` is used
-        return self._time
+    `empty_at` is that time so far; one that has passed, such as 0, is that of an empty bucket.
+    """
+    then = (empty_at if empty_at > now else now) + 1 / rate
+    return then if then <= now + 1 + _ROUNDING_S else None
 
 
 class RateLimiter:
-    """Decides per caller; callers never affect each other. `rate` is at least 1."""
+    """Decides per caller; callers never affect each other.
+
+    `rate` is at least 1, and may be changed at any time.
+    """
 
     def __init__(self, rate: int, clock: Clock, max_callers: int = MAX_CALLERS) -> None:
         self.rate = rate
-        self._time = _LoopTime(clock)
-        self._limiters: LRUCache[bytes, _CallerLimiter] = LRUCache(max_callers)
+        self._now = clock.monotonic
+        self._empty_at: LRUCache[bytes, float] = LRUCache(max_callers)
         self._refused: OrderedDict[bytes, float] = OrderedDict()  # when last, in that order
 
     def __len__(self) -> int:
-        return len(self._limiters)
+        return len(self._empty_at)
 
     def admit(self, caller: bytes) -> bool:
         """Count a request of `caller`, a key that doesn't reveal the token."""
+        now = self._now()
         try:  # `get` would look it up twice
-            limiter = self._limiters[caller]
+            empty_at = self._empty_at[caller]
         except KeyError:
-            limiter = self._limiters[caller] = _CallerLimiter(self.rate, self._time)
-        if limiter.take():
+            empty_at = 0.0
+        then = filled(empty_at, now, self.rate)
+        if then is not None:
+            self._empty_at[caller] = then
             return True
-        self._refused[caller] = self._time.time()
+        self._refused[caller] = now
         self._refused.move_to_end(caller)
         if len(self._refused) > MAX_REFUSED:
             self._refused.popitem(last=False)
@@ -83,5 +68,5 @@ class RateLimiter:
 
     def refused_within(self, seconds: float) -> int:
         """How many callers were refused within the last `seconds`; at most `MAX_REFUSED`."""
-        since = self._time.time() - seconds
+        since = self._now() - seconds
         return sum(at >= since for at in self._refused.values())

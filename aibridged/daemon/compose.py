@@ -17,7 +17,8 @@ from aibridged.api.people_routes import people_routes
 from aibridged.api.routes import Route
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
-from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
+from aibridged.core.breaker import BreakerKey, Breakers, OnChange
+from aibridged.core.circuit import BreakerSettings, State
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.policies import Policies, named_groups
 from aibridged.core.rate_limit import RateLimiter

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from aibridged.api.problems import MOST, Problem, ProblemKind, Problems
 from aibridged.config.reloading import ReloadStats
-from aibridged.core.breaker import State, Trouble
+from aibridged.core.breaker import Trouble
+from aibridged.core.circuit import State
 from aibridged.core.concurrency import Slots
 from aibridged.counted import counted
 from aibridged.daemon.resources import Resources

@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterable, Sequence
 
 from aibridged import __version__
 from aibridged.core.auth import CredentialKind
-from aibridged.core.breaker import Breakers, State, Trouble
+from aibridged.core.breaker import Breakers, Trouble
+from aibridged.core.circuit import State
 from aibridged.daemon.compose import Composition
 from aibridged.daemon.process_status import clients_status, process_status
 from aibridged.daemon.resources import Resources

@@ -6,7 +6,8 @@ from hashlib import blake2b
 from aiohttp import web
 
 from aibridged.core.auth import CredentialKind
-from aibridged.core.breaker import Admission, BreakerKey, Breakers, Rejection
+from aibridged.core.breaker import Admission, BreakerKey, Breakers
+from aibridged.core.circuit import Rejection
 from aibridged.errors import CIRCUIT_OPEN, GatewayError
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext

@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from aibridged.core.breaker import (
-    Admission,
-    BreakerKey,
-    Breakers,
-    BreakerSettings,
-    Rejection,
-    State,
-    Trouble,
-)
+from aibridged.core.breaker import Admission, BreakerKey, Breakers, Trouble
+from aibridged.core.circuit import BreakerSettings, Rejection, State
 
 KEY = BreakerKey("anthropic", "/v1/messages", "claude-sonnet-5", "centralized")
 

@@ -3,7 +3,8 @@
 import pytest
 
 from aibridged.config.reloading import ReloadStats
-from aibridged.core.breaker import BreakerKey, State, Trouble
+from aibridged.core.breaker import BreakerKey, Trouble
+from aibridged.core.circuit import State
 from aibridged.core.concurrency import Slots
 from aibridged.daemon.problems import of_mcp_servers, of_providers, of_records, of_requests
 from aibridged.pipeline.provider_key import KeyRefusal
