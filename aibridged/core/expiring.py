@@ -6,11 +6,25 @@ to evict at once. When the cache is full, the least recently used value is evict
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from aibridged.clock import Clock
 
 V = TypeVar("V")
+
+
+class Kept(Protocol):
+    """What a cache of numbers is asked for, be it that of one process or of several."""
+
+    def __len__(self) -> int: ...
+
+    def put(self, key: bytes, value: float, seconds: float) -> None:
+        """Cache a value for so long; 0 caches nothing."""
+        ...
+
+    def get(self, key: bytes) -> float | None:
+        """The value, or None if it is missing or expired."""
+        ...
 
 
 class Expiring(Generic[V]):

@@ -11,9 +11,11 @@ ids tell which turn it goes on from.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
+
+import msgspec
 
 from aibridged.clock import Clock
 from aibridged.config.options import SessionSettings
@@ -32,7 +34,11 @@ MAX_CALLS = 64
 MAX_BETWEEN = 3
 """Requests between two compactions that are no progress."""
 
+MAX_DUMP = 1600
+"""Bytes: agents have at most 64 of a trail and 30 of compactions."""
+
 _MINUTE_S = 60.0
+_MOST = 1 << 62
 
 
 class Sign(StrEnum):
@@ -147,9 +153,13 @@ class Session:
         most = limits.tokens_per_minute
         return Sign.TOKENS_PER_MINUTE if most is not None and reached[_TOKENS] >= most else None
 
-    def admit(self) -> None:
-        """Count a request that goes upstream."""
-        self._reached[_REQUESTS] += 1
+    def admit(self, limits: SessionSettings) -> Sign | None:
+        """Count a request, unless a limit that the session has reached ends it; returns that
+        limit."""
+        sign = self.reached(limits)
+        if sign is None or not limits.ends:
+            self._reached[_REQUESTS] += 1
+        return sign
 
     def observe(self, turn: Turn, limits: SessionSettings, now: float) -> Sign | None:
         """Count a turn that has ended at `now`; the limit that it reached, told once in each
@@ -165,6 +175,29 @@ class Session:
             return None
         self._told.add(sign)
         return sign
+
+    def dump(self) -> bytes:
+        """All that it is, in less than `MAX_DUMP` bytes."""
+        told = [number for number, sign in enumerate(Sign) if sign in self._told]
+        compactions = [
+            (agent, each.count, each.at, each.since) for agent, each in self._compactions.items()
+        ]
+        number, *tokens = self._minute
+        minute = (number, *(min(each, _MOST) for each in tokens))
+        reached = [min(each, _MOST) for each in self._reached]
+        return _dumped((reached, told, list(self._trails.items()), compactions, minute))
+
+    def load(self, dump: bytes) -> None:
+        """Be as the session that was dumped."""
+        reached, told, trails, compactions, self._minute = _loaded(dump)
+        signs = list(Sign)
+        self._reached = reached
+        self._told = {signs[number] for number in told}
+        self._trails = dict(trails)
+        self._compactions = {}
+        for agent, count, at, since in compactions:
+            found = self._compactions[agent] = _Compactions()
+            found.count, found.at, found.since = count, at, since
 
     def _raise(self, number: int, count: int) -> None:
         if count > self._reached[number]:
@@ -212,6 +245,14 @@ class Session:
             del trails[next(iter(trails))]
 
 
+_Compacted = tuple[int, int, float, int]
+_Dump = tuple[
+    list[int], list[int], list[tuple[int, _Trail]], list[_Compacted], tuple[float, int, int]
+]
+_dumped = msgspec.msgpack.Encoder().encode
+_loaded = msgspec.msgpack.Decoder(_Dump).decode
+
+
 def _after(trail: _Trail, calls: Sequence[Call]) -> _Trail:
     """The trail after a turn with these calls; several of the same are as many turns."""
     first = calls[0].fingerprint
@@ -245,11 +286,14 @@ def in_words(sign: Sign, limits: SessionSettings) -> str:
 class Sessions:
     """The sessions of all people, `most` at a time.
 
+    `mark` makes a number of a text, by which calls and agents are told apart.
+
     One more takes the place of the least recently used one of the person with the most: so nobody
     can have those of others forgotten by making up ids.
     """
 
     def __init__(self, clock: Clock, most: int = MAX_SESSIONS) -> None:
+        self.mark: Callable[[str], int] = hash
         self._clock = clock
         self._most = most
         self._people: OrderedDict[str, Expiring[Session]] = OrderedDict()

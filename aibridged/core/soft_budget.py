@@ -5,10 +5,9 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from aibridged.clock import Clock
 from aibridged.config.globs import matcher
 from aibridged.config.options import SoftBudgetSettings
-from aibridged.core.expiring import Expiring
+from aibridged.core.expiring import Kept
 
 MAX_CALLERS = 50_000
 """Callers whose share is remembered: persons with each of their tokens."""
@@ -47,8 +46,8 @@ class UsedShares:
     It is that of the limit that is closest to its end, until its period is over.
     """
 
-    def __init__(self, clock: Clock, most: int = MAX_CALLERS) -> None:
-        self._kept: Expiring[float] = Expiring(most, clock)
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -4,7 +4,7 @@ A request of a session that was ended goes nowhere: it is refused, and counted a
 response that its agent shows as the model's words. An error would be repeated, or hidden.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from aiohttp import web
@@ -38,12 +38,11 @@ def stage(components: Components, handler: Handler) -> Handler | None:
         if id is None:
             return handler(context)
         session = sessions.of(context.actor.id, id)
-        sign = session.reached(limits)
+        sign = session.admit(limits)
         if sign is not None:
             if limits.ends:
                 return ended(context, sign, limits)
             context.warn(f"{sign}: this session {in_words(sign, limits)}")
-        session.admit()
         context.watch = partial(observe, context, session, limits)
         return handler(context)
 
@@ -90,6 +89,7 @@ def stage(components: Components, handler: Handler) -> Handler | None:
             began=context.began,
             agent=agent_of(context.request.headers),
             cost=cost,
+            mark=sessions.mark,
         )
         sign = session.observe(turn, limits, clock.monotonic())
         if sign is None:
@@ -110,9 +110,15 @@ def stage(components: Components, handler: Handler) -> Handler | None:
 
 
 def turn_of(
-    facts: RequestFacts, answer: ResponseFacts, *, began: float, agent: str | None, cost: int
+    facts: RequestFacts,
+    answer: ResponseFacts,
+    *,
+    began: float,
+    agent: str | None,
+    cost: int,
+    mark: Callable[[str], int] = hash,
 ) -> Turn:
-    """What a request and its response tell of a loop."""
+    """What a request and its response tell of a loop; `mark` makes numbers of ids."""
     tokens = _new_tokens(answer.usage) if answer.usage is not None else 0
     if not answer.complete:
         return Turn(began, cost, tokens)  # it is asked again
@@ -121,10 +127,13 @@ def turn_of(
         began,
         cost,
         tokens,
-        hash(agent) if agent else 0,
-        [hash(id) for id in facts.tool_result_ids[-MAX_CALLS:]],
+        mark(agent) if agent else 0,
+        [mark(id) for id in facts.tool_result_ids[-MAX_CALLS:]],
         [
-            Call(hash(call.call_id), hash((call.name, call.arguments)) if call.complete else None)
+            Call(
+                mark(call.call_id),
+                mark(f"{call.name}\n{call.arguments}") if call.complete else None,
+            )
             for call in calls
         ],
         facts.prompt is not None,

@@ -230,10 +230,11 @@ def test_costs_add_up():
 def test_requests_are_counted_as_they_go():
     limits = SessionSettings(max_requests=2)
     session = Session()
-    session.admit()
+    assert session.admit(limits) is None
     assert session.reached(limits) is None
-    session.admit()
+    assert session.admit(limits) is None
     assert session.reached(limits) is Sign.MAX_REQUESTS
+    assert session.admit(limits) is Sign.MAX_REQUESTS
     assert session.reached(NONE) is None
 
 

@@ -1,0 +1,100 @@
+"""Limits of persons, whichever workers their requests go to: requests a second, and at once."""
+
+import struct
+
+from aibridged.clock import Clock
+from aibridged.core.policies import PersonLimits
+from aibridged.limits.keys import Keys, digest, lock_of
+from aibridged.limits.rates import SharedRateLimiter
+from aibridged.limits.region import Region
+from aibridged.limits.timed_table import TimedTable
+
+_MOST = 60_000  # of the two bytes that each worker counts with
+
+
+class SharedPersonLimits(PersonLimits):
+    """The limits of persons in one worker, which has the place `slot` among the others.
+
+    Each worker counts its own requests of a person. Where a stopped worker keeps the lock of a
+    person, or all records that the person may have are taken, each of the others goes by its share
+    of the limit, and at least 1.
+    """
+
+    def __init__(self, clock: Clock, region: Region, slot: int) -> None:
+        super().__init__(clock)
+        area = region.layout.places
+        self._rates = SharedRateLimiter(
+            1, clock, region, TimedTable(region, region.layout.persons), purpose=b"person"
+        )
+        self._bytes, self._shorts, self._locks = region.bytes, region.shorts, region.locks
+        self._workers = region.layout.workers
+        self._keys = Keys(region, area.keys)
+        self._offset, self._size = area.records.offset, area.records.size
+        self._all = struct.Struct(f"{self._workers}H").unpack_from
+        self._slot = slot
+        self._shared: dict[str, list[int]] = {}  # the index of the own count, and the count
+
+    def __len__(self) -> int:
+        return len(self._shared) + super().__len__()
+
+    def admit(self, person: str, rate: int) -> bool:
+        self._rates.rate = rate
+        return self._rates.admit(person.encode(errors="surrogatepass"))
+
+    def take(self, person: str, most: int) -> bool:
+        key = digest(person.encode(errors="surrogatepass"), b"place")
+        lock = lock_of(key)
+        if not self._locks.take(lock):
+            return self._take_of_share(person, most)
+        try:
+            at = self._record(key)
+            if at is None:
+                return self._take_of_share(person, most)
+            own = at // 2 + self._slot
+            self._shorts[own] += 1
+            if sum(self._all(self._bytes, at)) > min(most, _MOST):
+                self._shorts[own] -= 1
+                return False
+            self._shared.setdefault(person, [own, 0])[1] += 1
+            return True
+        finally:
+            self._locks.give(lock)
+
+    def release(self, person: str) -> None:
+        held = self._shared.get(person)
+        if held is None:
+            super().release(person)
+            return
+        self._shorts[held[0]] -= 1
+        held[1] -= 1
+        if not held[1]:
+            del self._shared[person]
+
+    def _take_of_share(self, person: str, most: int) -> bool:
+        shared = self._shared.get(person, (0, 0))[1]
+        share = max(1, most // self._workers) - shared
+        return share > 0 and super().take(person, share)
+
+    def _record(self, key: bytes) -> int | None:
+        """Where the counts of a person are; None if there is no room for them."""
+        number = self._keys.find(key)
+        if number >= 0:
+            return self._offset + number * self._size
+        for number in self._keys.places(key):
+            at = self._offset + number * self._size
+            if not any(self._all(self._bytes, at)):
+                self._keys.write(number, key)
+                return at
+        return None
+
+
+def clear_places(region: Region, slot: int) -> None:
+    """Give back what a worker held that is dead."""
+    records = region.layout.places.records
+    first, step = records.offset // 2, records.size // 2
+    counts = region.shorts[first + slot : first + records.count * step : step].tolist()
+    for number, count in enumerate(counts):
+        if count:
+            region.shorts[first + slot + number * step] = 0
+
+
