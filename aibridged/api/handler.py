@@ -36,6 +36,7 @@ from aibridged.api.routes import (
 )
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
+from aibridged.core.rate_limit import RateLimiter
 from aibridged.errors import (
     ADMIN_REQUIRED,
     INVALID_REQUEST,
@@ -83,12 +84,17 @@ class Api:
     """
 
     def __init__(
-        self, query: Query, clock: Clock, looks: Looks, services: Iterable[Route] = ()
+        self,
+        query: Query,
+        clock: Clock,
+        looks: Looks,
+        services: Iterable[Route] = (),
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.prompt_access = Settings().prompt_access
         self._looks = looks
         self._clock = clock
-        self._queries = QueryRunner(query, clock)
+        self._queries = QueryRunner(query, clock, limiter)
         self._routes: tuple[Route, ...] = (*ROUTES, *overview_routes.ROUTES)
         self._document: bytes | None = None
         self.serve(services)

@@ -100,6 +100,7 @@ class People:
         clock: Clock,
         current: Callable[[], Configured],
         cache: CachedAuthenticator | None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.now = clock.wall
         self._cache = cache
@@ -107,7 +108,7 @@ class People:
         self._clock = clock
         self._current = current
         self._off_loop = OffLoop("users and tokens")
-        self._limiter = RateLimiter(A_SECOND, clock)
+        self._limiter = RateLimiter(A_SECOND, clock) if limiter is None else limiter
 
     @property
     def settings(self) -> Settings:

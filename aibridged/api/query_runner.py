@@ -22,12 +22,19 @@ WAIT_S = 10.0
 
 
 class QueryRunner:
-    """Runs the queries of all callers, within bounds."""
+    """Runs the queries of all callers, within bounds; `limiter` is that of `A_SECOND`."""
 
-    def __init__(self, query: Query, clock: Clock, *, wait: float = WAIT_S) -> None:
+    def __init__(
+        self,
+        query: Query,
+        clock: Clock,
+        limiter: RateLimiter | None = None,
+        *,
+        wait: float = WAIT_S,
+    ) -> None:
         self._query = query
         self._clock = clock
-        self._limiter = RateLimiter(A_SECOND, clock)
+        self._limiter = RateLimiter(A_SECOND, clock) if limiter is None else limiter
         self._places: FairPlaces[str] = FairPlaces(BOUNDS, wait)
         self._threads = ThreadPoolExecutor(BOUNDS.places, thread_name_prefix="query")
 

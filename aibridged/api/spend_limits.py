@@ -28,6 +28,7 @@ from aibridged.api.spend_limit_requests import (
 )
 from aibridged.clock import Clock
 from aibridged.core.budgets import Period, Scope
+from aibridged.core.rate_limit import RateLimiter
 from aibridged.errors import (
     ADMIN_REQUIRED,
     METHOD_NOT_ALLOWED,
@@ -106,9 +107,10 @@ class SpendLimitApi:
         clock: Clock,
         make_store: Callable[[str], SpendLimitStore],
         on_change: Callable[[], None],
+        limiter: RateLimiter | None = None,
     ) -> None:
         self._clock = clock
-        self._queries = QueryRunner(query, clock)
+        self._queries = QueryRunner(query, clock, limiter)
         self._make_store = make_store
         self._on_change = on_change
 

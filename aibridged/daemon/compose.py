@@ -12,21 +12,23 @@ from functools import partial
 from pathlib import Path
 
 from aibridged.api import problems, spend_limits
-from aibridged.api.people import People
+from aibridged.api.people import A_SECOND, People
 from aibridged.api.people_routes import people_routes
 from aibridged.api.routes import Route
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, OnChange
-from aibridged.core.circuit import BreakerSettings, State
 from aibridged.core.byte_budget import ByteBudget
+from aibridged.core.circuit import BreakerSettings, State
+from aibridged.core.limiters import Limiters, LocalLimiters
 from aibridged.core.policies import Policies, named_groups
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
+from aibridged.daemon.memory import body_bytes
 from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.problems import find_problems
 from aibridged.daemon.pruning import Pruning
-from aibridged.daemon.resources import Resources, body_bytes, make_resources
+from aibridged.daemon.resources import Resources, make_resources
 from aibridged.daemon.web_page import has_own_listener, root
 from aibridged.daemon.workers.siblings import Siblings
 from aibridged.identity.cache import CachedAuthenticator
@@ -97,7 +99,13 @@ class Composition:
         )
         gatekeeper = resources.gatekeeper
         cache = gatekeeper if isinstance(gatekeeper, CachedAuthenticator) else None
-        self._people = People(resources.engine, resources.clock, lambda: self.components, cache)
+        self._people = People(
+            resources.engine,
+            resources.clock,
+            lambda: self.components,
+            cache,
+            resources.limiters.rate_limiter(A_SECOND, "people"),
+        )
         resources.api.serve(people_routes(self._people))
         resources.api.serve(services(self))
         self.components = self._configured(settings, None)
@@ -119,7 +127,9 @@ class Composition:
         self.components = self._configured(settings, before)
         resources.slots.limit = settings.max_concurrency
         limit_idle(resources.connection_limiter, settings)
-        resources.body_budget.resize(body_bytes(settings), settings.max_request_bytes)
+        resources.body_budget.resize(
+            body_bytes(settings, resources.limiters.workers), settings.max_request_bytes
+        )
         resources.gate.active_requests.grace = settings.revocation_grace
         resources.truncator.max_bytes = settings.max_stored_text
         resources.api.prompt_access = settings.prompt_access
@@ -168,8 +178,8 @@ class Composition:
             person_limits=resources.person_limits,
             sessions=resources.sessions,
             used_shares=resources.used_shares,
-            rate_limiter=_rate_limiter(settings, resources.clock, before),
-            breakers=_breakers(settings, resources.clock, before, self._circuit_changed),
+            rate_limiter=_rate_limiter(settings, resources.limiters, before),
+            breakers=_breakers(settings, resources.limiters, before, self._circuit_changed),
             bridges=resources.bridges,
             continuations=resources.continuations,
             usage_refusals=resources.usage_refusals,
@@ -274,25 +284,28 @@ async def compose(
     Raises: whatever `make_resources` raises.
     """
     siblings = siblings or Siblings()
-    resources = await make_resources(settings, clock, stack, siblings, with_page=with_page)
+    limiters = LocalLimiters(clock) if siblings.limiters is None else siblings.limiters
+    resources = await make_resources(
+        settings, clock, stack, siblings, limiters, with_page=with_page
+    )
     composition = Composition(resources, settings, services)
     stack.push_async_callback(composition.close)
     return composition
 
 
 def _rate_limiter(
-    settings: Settings, clock: Clock, before: Components | None
+    settings: Settings, limiters: Limiters, before: Components | None
 ) -> RateLimiter | None:
     if not settings.rate_limit:
         return None
     kept = before.rate_limiter if before is not None else None
     if kept is not None and kept.rate == settings.rate_limit:
         return kept
-    return RateLimiter(settings.rate_limit, clock)
+    return limiters.callers(settings.rate_limit)
 
 
 def _breakers(
-    settings: Settings, clock: Clock, before: Components | None, on_change: OnChange
+    settings: Settings, limiters: Limiters, before: Components | None, on_change: OnChange
 ) -> Breakers | None:
     if not settings.circuit_breaker_enabled:
         return None
@@ -305,7 +318,7 @@ def _breakers(
     kept = before.breakers if before is not None else None
     if kept is not None and kept.settings == wanted:
         return kept
-    return Breakers(wanted, clock, on_change)
+    return limiters.breakers(wanted, on_change)
 
 
 def _log_circuit(key: BreakerKey, before: State, now: State) -> None:

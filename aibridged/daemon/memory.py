@@ -5,9 +5,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from aibridged.config.options import Settings
 from aibridged.daemon.cgroups import CGROUPS, MEMBERSHIP, folders
 
 _FILES = {1: "memory.limit_in_bytes", 2: "memory.max"}
+
+SHARE_OF_BODIES = 4
+"""The default share of memory for bodies: some exist twice while they are changed."""
+
 _PAGES = Path("/proc/self/statm")
 
 
@@ -15,6 +20,16 @@ def available_memory(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> 
     """In bytes. `cgroups` is their mount point, `membership` the file that names the process's."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(machine, *_limits(cgroups, membership), machine)
+
+
+def body_bytes(settings: Settings, workers: int) -> int:
+    """The bytes that the bodies of requests in flight may take in this one of the workers."""
+    most = settings.max_inflight_bytes
+    if most is None:
+        most = available_memory() // SHARE_OF_BODIES
+    elif workers == 1:
+        return most
+    return max(most // workers, settings.max_request_bytes)
 
 
 def resident_memory() -> int:

@@ -8,38 +8,37 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from aibridged.api import Api, SpendLimitApi
+from aibridged.api.query_runner import A_SECOND
 from aibridged.api.session_routes import ROUTES as SESSION_ROUTES
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
-from aibridged.config.secret import Secret
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.estimates import Estimates
+from aibridged.core.limiters import Limiters
 from aibridged.core.policies import PersonLimits
 from aibridged.core.runaway import Sessions
-from aibridged.core.soft_budget import UsedShares
+from aibridged.core.soft_budget import MAX_CALLERS, UsedShares
 from aibridged.daemon.ai_proxy import load_ca
 from aibridged.daemon.budget_alerts import BudgetAlerts
 from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.live import serve_live
-from aibridged.daemon.memory import available_memory
+from aibridged.daemon.mcp_credentials import mcp_credentials
+from aibridged.daemon.memory import body_bytes
 from aibridged.daemon.pruning import Ask, audit_pruner
 from aibridged.daemon.recording import make_recorder
 from aibridged.daemon.sign_in import make_sign_in
 from aibridged.daemon.web_page import make_ui
 from aibridged.daemon.workers.siblings import Siblings
 from aibridged.identity.base import Gatekeeper
-from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
+from aibridged.identity.credential_key import CredentialKey
 from aibridged.identity.limits_in_force import LimitsInForce
 from aibridged.identity.looks import Looks
-from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.spend_limits import SpendLimitStore, read_limits
-from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.throttle import Throttle
 from aibridged.identity.tokens import TokenStore
-from aibridged.mcp.credentials import Credentials, CredentialsError, no_credentials
 from aibridged.mcp.factory import McpTools
 from aibridged.observe.descriptors import Shortages
 from aibridged.observe.events import request_finished
@@ -79,8 +78,6 @@ if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
 
 
-# The default share of memory for bodies: some exist twice while they are changed.
-SHARE_OF_BODIES = 4
 # How long the database may take for the last counts of refusals.
 _COUNTS_S = 5.0
 # And for the last fingerprints, with what is left to be made of them.
@@ -113,6 +110,7 @@ class Resources:
     gate: Throttle
     in_flight: InFlight
     running: Running
+    limiters: Limiters
     slots: Slots
     person_limits: PersonLimits
     sessions: Sessions
@@ -149,6 +147,7 @@ async def make_resources(
     clock: Clock,
     stack: AsyncExitStack,
     siblings: Siblings,
+    limiters: Limiters,
     *,
     with_page: bool,
 ) -> Resources:
@@ -179,11 +178,21 @@ async def make_resources(
     pricing = Pricing(settings.state_dir)
     stack.push_async_callback(pricing.close)
     query = Query(engine, clock, NO_TEXTS, price=pricing.price)
-    api = Api(query, clock, Looks(engine, clock), SESSION_ROUTES)
-    spend_limit_api = SpendLimitApi(
-        query, clock, partial(SpendLimitStore, engine, clock, spend), on_change=limits.read
+    api = Api(
+        query,
+        clock,
+        Looks(engine, clock),
+        SESSION_ROUTES,
+        limiters.rate_limiter(A_SECOND, "query"),
     )
-    mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
+    spend_limit_api = SpendLimitApi(
+        query,
+        clock,
+        partial(SpendLimitStore, engine, clock, spend),
+        limits.read,
+        limiters.rate_limiter(A_SECOND, "spend limits"),
+    )
+    mcp = McpTools(settings, clock, mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
     telemetry = TelemetryRelay(clock)
     stack.push_async_callback(telemetry.close)
@@ -210,7 +219,9 @@ async def make_resources(
     turns, provider_health = Turns(clock), ProviderHealth(clock)
     slices, in_flight = TimeSlices(turns, clock), InFlight()
     serve_live(api, engine, clock, gate.active_requests, slices, in_flight, stack)
-    sign_in = await make_sign_in(settings, engine, clock, gatekeeper, policy_groups, metrics, stack)
+    sign_in = await make_sign_in(
+        settings, engine, clock, gatekeeper, policy_groups, metrics, limiters, stack
+    )
     return Resources(
         clock=clock,
         engine=engine,
@@ -228,14 +239,15 @@ async def make_resources(
         gate=gate,
         in_flight=in_flight,
         running=running,
-        slots=Slots(settings.max_concurrency),
-        person_limits=PersonLimits(clock),
-        sessions=Sessions(clock),
-        used_shares=UsedShares(clock),
+        limiters=limiters,
+        slots=limiters.slots(settings.max_concurrency),
+        person_limits=limiters.person_limits(),
+        sessions=limiters.sessions(),
+        used_shares=UsedShares(limiters.kept(MAX_CALLERS, "used shares")),
         connection_limiter=connection_limiter,
         shortages=shortages,
         pools=Pools(connection_limiter, shortages),
-        body_budget=ByteBudget(body_bytes(settings), settings.max_request_bytes),
+        body_budget=ByteBudget(body_bytes(settings, limiters.workers), settings.max_request_bytes),
         turns=turns,
         slices=slices,
         bridges=bridges,
@@ -254,7 +266,15 @@ async def make_resources(
         authority=authority,
         sign_in=sign_in.routes,
         ui=make_ui(
-            settings, api, spend_limit_api, gate, sign_in.page, clock, slices, is_on=with_page
+            settings,
+            api,
+            spend_limit_api,
+            gate,
+            sign_in.page,
+            clock,
+            slices,
+            limiters,
+            is_on=with_page,
         ),
         policy_groups=policy_groups,
         provider_health=provider_health,
@@ -279,13 +299,6 @@ def _make_fingerprints(
     writer = FingerprintWriter(engine, clock, read_key)
     stack.push_async_callback(asyncio.to_thread, writer.finish, _FINGERPRINTS_S)
     return writer
-
-
-def body_bytes(settings: Settings) -> int:
-    """The bytes that the bodies of requests in flight may take."""
-    if settings.max_inflight_bytes is not None:
-        return settings.max_inflight_bytes
-    return max(available_memory() // SHARE_OF_BODIES, settings.max_request_bytes)
 
 
 async def _make_limits(engine: Engine, clock: Clock, stack: AsyncExitStack) -> LimitsInForce:
@@ -314,21 +327,6 @@ def _make_metrics(
     metrics = Metrics(running, initiators=settings.prometheus_initiator_labels)
     stack.callback(LoopLag(clock, metrics.loop_lagged).stop)
     return metrics
-
-
-def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Credentials:
-    """Looks up the users' own tokens for MCP servers; only users of this daemon have any."""
-    if settings.auth != "token":
-        return no_credentials
-    store = McpCredentialStore(engine, CredentialKey(settings.state_dir / KEY_FILE), clock)
-
-    async def look_up(initiator_id: str) -> Mapping[str, Secret]:
-        try:
-            return await asyncio.to_thread(store.tokens_of, initiator_id)
-        except (StoreUnavailableError, CredentialKeyError) as error:
-            raise CredentialsError(str(error)) from None
-
-    return look_up
 
 
 def _make_bridges(

@@ -13,7 +13,7 @@ from aibridged.clock import Clock
 from aibridged.config.check_sign_in import group_field
 from aibridged.config.options import Settings
 from aibridged.core.claims import Person, listed
-from aibridged.core.guesses import Guesses
+from aibridged.core.limiters import Limiters
 from aibridged.counted import counted
 from aibridged.identity.base import AuthUnavailableError, Gatekeeper
 from aibridged.identity.browser_sign_ins import BrowserSignIns
@@ -54,6 +54,7 @@ async def make_sign_in(
     gatekeeper: Gatekeeper,
     policy_groups: Set[str],
     metrics: Metrics | None,
+    limiters: Limiters,
     stack: AsyncExitStack,
 ) -> MadeSignIn:
     """Make what people sign in by, if it is configured. `stack` closes what that uses.
@@ -113,8 +114,8 @@ async def make_sign_in(
         cookies=Cookies(key, clock, is_secure=base.scheme == "https"),
         admit=_admitting(settings, SignUps(engine, clock), Memberships(engine), policy_groups),
         places=Lookups(PLACES, clock),
-        guesses=Guesses(GUESSES, GUESS_PERIOD_S, clock),
-        refreshes=Guesses(REFRESHES, REFRESH_PERIOD_S, clock),
+        guesses=limiters.guesses(GUESSES, GUESS_PERIOD_S, "device"),
+        refreshes=limiters.guesses(REFRESHES, REFRESH_PERIOD_S, "refresh"),
         tasks=refreshes,
         count=metrics.signed_in if metrics is not None else _uncounted,
     )

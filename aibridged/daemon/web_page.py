@@ -15,6 +15,7 @@ from aibridged.api.spend_limits import SpendLimitApi
 from aibridged.clock import Clock
 from aibridged.config import extras
 from aibridged.config.options import Settings
+from aibridged.core.limiters import Limiters
 from aibridged.core.targets import WEB_PAGE
 from aibridged.errors import INTERNAL_ERROR, GatewayError
 from aibridged.identity.base import Actor
@@ -59,6 +60,7 @@ def make_ui(
     provider: "PageSignIn | None",
     clock: Clock,
     slices: TimeSlices,
+    limiters: Limiters,
     *,
     is_on: bool,
 ) -> Mapping[str, LocalRoute]:
@@ -81,7 +83,7 @@ def make_ui(
 
     async def make() -> LocalHandler:
         return await asyncio.to_thread(
-            _make, page, api, spend_limits, gate, provider, clock, slices
+            _make, page, api, spend_limits, gate, provider, clock, slices, limiters
         )
 
     ui = LocalRoute(_METHODS, _OnDemand(make), is_public=True)
@@ -129,19 +131,24 @@ def _make(
     provider: "PageSignIn | None",
     clock: Clock,
     slices: TimeSlices,
+    limiters: Limiters,
 ) -> LocalHandler:
     # They need an extra.
-    from aibridged.ui.entry import Entry, Rules
+    from aibridged.ui.admission import RATE, Admission
+    from aibridged.ui.entry import GUESS_PERIOD_S, GUESSES, Entry, Rules
     from aibridged.ui.render import Renderer
     from aibridged.ui.routes import Ui
-    from aibridged.ui.session import Sessions
+    from aibridged.ui.session import MAX_ENDED, Sessions
 
     key = _key(CredentialKey(page.state_dir / KEY_FILE))
-    sessions = Sessions(key, clock, page.session_s, is_secure=page.is_secure)
+    ended = limiters.kept(MAX_ENDED, "signed out")
+    sessions = Sessions(key, clock, page.session_s, ended, is_secure=page.is_secure)
     renderer = Renderer(page.root, clock, slices)
     rules = Rules(page.auth, page.base, page.state_dir)
-    entry = Entry(rules, renderer, sessions, gate, provider, clock)
-    return Ui(WEB_PAGE, api, spend_limits, clock, sessions, renderer, entry)
+    guesses = limiters.guesses(GUESSES, GUESS_PERIOD_S, "page")
+    entry = Entry(rules, renderer, sessions, gate, provider, clock, guesses)
+    admission = Admission(limiters.rate_limiter(RATE, "page"))
+    return Ui(WEB_PAGE, api, spend_limits, clock, sessions, renderer, entry, admission)
 
 
 def _key(file: CredentialKey) -> bytes:

@@ -168,9 +168,9 @@ def never(_before: State, _now: State) -> None:
 
 def _packed(key: BreakerKey) -> bytes:
     room = CIRCUIT_NAME - _LENGTH.size
-    rest = sum(len(each.encode(errors="replace")) + 1 for each in key) - len(key.model.encode(errors="replace"))
+    rest = sum(len(each.encode(errors="replace")) + 1 for each in key) - len(
+        key.model.encode(errors="replace")
+    )
     model = key.model.encode(errors="replace")[: max(0, room - rest)].decode(errors="ignore")
     name = "\0".join(key._replace(model=model)).encode(errors="replace")[:room]
     return _LENGTH.pack(len(name)) + name
-
-

@@ -96,5 +96,3 @@ def clear_places(region: Region, slot: int) -> None:
     for number, count in enumerate(counts):
         if count:
             region.shorts[first + slot + number * step] = 0
-
-

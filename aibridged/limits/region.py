@@ -14,6 +14,7 @@ import fcntl
 import mmap
 import os
 import struct
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from aibridged.core.runaway import MAX_DUMP
@@ -46,7 +47,8 @@ _HEADER = struct.Struct("16sQQ")
 _PAGE = 4096
 
 
-class Area(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Area:
     """A part of the region: `count` records of `size` bytes."""
 
     offset: int

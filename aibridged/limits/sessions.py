@@ -124,9 +124,7 @@ class SharedSessions(Sessions):
         used = {at: doubles[(at + _USED_AT) // 8] for at in places}
         whose = {at: words[(at + _PERSON) // 8] for at in places}
         owners = list(whose.values())
-        at = min(
-            places, key=lambda at: (used[at] > since, -owners.count(whose[at]), used[at])
-        )
+        at = min(places, key=lambda at: (used[at] > since, -owners.count(whose[at]), used[at]))
         words[(at + _CELL) // 8] = 0
         words[(at + _PERSON) // 8] = person
         self._keys.write((at - self._first) // self._size, key)

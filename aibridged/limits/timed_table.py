@@ -23,7 +23,7 @@ class TimedTable(Keys):
 
     def all_times(self) -> list[float]:
         """The times of all records; 0 where there is none."""
-        return self.times[self.first : self._end : self.step].tolist()
+        return [*self.times[self.first : self._end : self.step].tolist()]
 
     def claim(self, key: bytes) -> int:
         """The index of the time of a new record for a key, which is 0 like those behind it."""

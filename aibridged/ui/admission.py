@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aibridged.clock import Clock
 from aibridged.core.fair_queue import Bounds, QueueFullError
 from aibridged.core.rate_limit import RETRY_AFTER_S, RateLimiter
 from aibridged.errors import AT_CAPACITY, RATE_LIMITED, GatewayError
@@ -18,10 +17,10 @@ WAIT_S = 10.0
 
 
 class Admission:
-    """Admits requests by the key of their visitor."""
+    """Admits requests by the key of their visitor; `rates` is the limiter of `RATE`."""
 
-    def __init__(self, clock: Clock, *, wait: float = WAIT_S) -> None:
-        self._rates = RateLimiter(RATE, clock)
+    def __init__(self, rates: RateLimiter, *, wait: float = WAIT_S) -> None:
+        self._rates = rates
         bounds = Bounds(places=PLACES, places_each=PLACES_EACH, waiting=WAITING)
         self._places: FairPlaces[bytes] = FairPlaces(bounds, wait)
 

@@ -65,7 +65,10 @@ class Rules:
 
 class Entry:
     """Who is let in: with `auth` none everybody as the local actor, else by a token, or by a
-    sign-in at the identity provider, if there is one."""
+    sign-in at the identity provider, if there is one.
+
+    `guesses` has `GUESSES` in `GUESS_PERIOD_S`.
+    """
 
     def __init__(
         self,
@@ -75,13 +78,14 @@ class Entry:
         gate: Throttle,
         provider: PageSignIn | None,
         clock: Clock,
+        guesses: Guesses,
     ) -> None:
         self._renderer = renderer
         self._sessions = sessions
         self._gate = gate
         self._provider = provider
         self._clock = clock
-        self._guesses = Guesses(GUESSES, GUESS_PERIOD_S, clock)
+        self._guesses = guesses
         self._auth = rules.auth
         self._origin = None if rules.base is None else str(rules.base.origin())
         self._state_dir = rules.state_dir

@@ -62,13 +62,14 @@ class Ui:
         sessions: Sessions,
         renderer: Renderer,
         entry: Entry,
+        admission: Admission,
         pages: Sequence[Page] = PAGES,
     ) -> None:
         self._root = root
         self._api = api
         self._spend_limits = limits
         self._clock = clock
-        self._admission = Admission(clock)
+        self._admission = admission
         self._sessions = sessions
         self._renderer = renderer
         self._entry = entry

@@ -11,10 +11,10 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 
 import msgspec
-from cachetools import TTLCache
 from cryptography.fernet import Fernet, InvalidToken
 
 from aibridged.clock import Clock
+from aibridged.core.expiring import Kept
 
 IDLE_S = 3600.0
 MAX_ENDED = 10_000
@@ -46,16 +46,21 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Sessions:
-    """Makes and opens sessions; `key` are 32 bytes. For the event loop: it blocks on nothing."""
+    """Makes and opens sessions; `key` are 32 bytes. For the event loop: it blocks on nothing.
 
-    def __init__(self, key: bytes, clock: Clock, absolute_s: float, *, is_secure: bool) -> None:
+    `ended` are those that were signed out, at most `MAX_ENDED` in one process.
+    """
+
+    def __init__(
+        self, key: bytes, clock: Clock, absolute_s: float, ended: Kept, *, is_secure: bool
+    ) -> None:
         self.is_secure = is_secure
         self.cookie_name = f"__Host-{_NAME}" if is_secure else _NAME
         self._absolute_s = absolute_s
         self._now = clock.wall
         self._sealer = Fernet(urlsafe_b64encode(key))
         self._csrf_key = hashlib.blake2b(key, person=b"csrf").digest()
-        self._ended: TTLCache[str, bool] = TTLCache(MAX_ENDED, absolute_s, clock.monotonic)
+        self._ended = ended
 
     def begin(self, *, token: str | None = None, sign_in_id: str | None = None) -> Session:
         """A session that begins now."""
@@ -78,7 +83,7 @@ class Sessions:
     def is_over(self, session: Session) -> bool:
         """Whether a session has ended, be it in use or not."""
         age = self._now().timestamp() - session.began
-        return age > self._absolute_s or session.id in self._ended
+        return age > self._absolute_s or self._ended.get(session.id.encode()) is not None
 
     def continued(self, session: Session, said: str = "", *, is_new: bool = False) -> str | None:
         """The cookie that keeps the session from ending; None where it needs no other yet."""
@@ -94,8 +99,8 @@ class Sessions:
         return self._sealer.encrypt(msgspec.json.encode(session)).decode()
 
     def end(self, session: Session) -> None:
-        """Forget it: a copy of its cookie is worth nothing, in this process."""
-        self._ended[session.id] = True
+        """Forget it: a copy of its cookie is worth nothing."""
+        self._ended.put(session.id.encode(), 1.0, self._absolute_s)
 
     def csrf(self, session: Session) -> str:
         """What its forms have to say."""

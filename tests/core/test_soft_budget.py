@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from aibridged.config.options import SoftBudgetSettings
+from aibridged.core.expiring import Expiring
 from aibridged.core.soft_budget import Step, UsedShares, step
 
 BOTH = SoftBudgetSettings(80, 90, (("claude-opus-*", "claude-haiku-4-5"), ("*-max", "gpt-mini")))
@@ -43,7 +44,7 @@ def test_only_a_warning():
 
 
 def test_a_share_is_a_callers_own_and_ends_with_its_period(clock):
-    shares = UsedShares(clock)
+    shares = UsedShares(Expiring(50, clock))
     assert shares.of("ann", "laptop") is None
     shares.note("ann", "laptop", 85.5, timedelta(hours=1))
     shares.note("ann", "laptop", 91.0, timedelta(hours=1))
@@ -55,7 +56,7 @@ def test_a_share_is_a_callers_own_and_ends_with_its_period(clock):
 
 
 def test_the_shares_that_are_kept_are_bounded(clock):
-    shares = UsedShares(clock, most=3)
+    shares = UsedShares(Expiring(3, clock))
     for number in range(9):
         shares.note("ann", str(number), 1.0, timedelta(hours=1))
     assert len(shares) == 3

@@ -12,7 +12,7 @@ import aibridged
 from aibridged.config import kinds
 from aibridged.config.options import Settings
 from aibridged.config.providers import OWN_KEY_ONLY, RESERVED
-from aibridged.daemon.resources import SHARE_OF_BODIES
+from aibridged.daemon.memory import SHARE_OF_BODIES
 
 Manifest = dict[str, Any]
 VARIANTS = {"replicas.yaml": "Deployment", "single.yaml": "StatefulSet"}

@@ -5,13 +5,14 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from aibridged.core.rate_limit import RateLimiter
 from aibridged.errors import AT_CAPACITY, RATE_LIMITED, GatewayError
 from aibridged.ui.admission import PLACES, PLACES_EACH, RATE, Admission
 
 
 @pytest.fixture
 def admission(clock) -> Admission:
-    return Admission(clock, wait=0.01)
+    return Admission(RateLimiter(RATE, clock), wait=0.01)
 
 
 async def test_so_many_a_second(admission, clock):
@@ -53,7 +54,7 @@ async def test_places_are_bounded_for_all_together(admission):
 
 
 async def test_those_who_wait_get_the_next_place(clock):
-    admission = Admission(clock, wait=10)
+    admission = Admission(RateLimiter(RATE, clock), wait=10)
     ran = asyncio.Event()
 
     async def visit() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from aibridged.core.expiring import Expiring
 from aibridged.ui.session import IDLE_S, Sessions
 
 KEY = bytes(range(32))
@@ -10,7 +11,7 @@ ABSOLUTE_S = 10 * IDLE_S
 
 @pytest.fixture
 def sessions(clock):
-    return Sessions(KEY, clock, ABSOLUTE_S, is_secure=True)
+    return Sessions(KEY, clock, ABSOLUTE_S, Expiring(100, clock), is_secure=True)
 
 
 def test_a_session_comes_back_with_its_cookie(sessions):
@@ -41,7 +42,7 @@ def test_it_ends_idle_and_at_the_latest_in_the_end(sessions, clock):
 
 def test_nobody_makes_or_changes_one(sessions, clock):
     value = sessions.sealed(sessions.begin())
-    others = Sessions(bytes(32), clock, ABSOLUTE_S, is_secure=True)
+    others = Sessions(bytes(32), clock, ABSOLUTE_S, Expiring(100, clock), is_secure=True)
     name = sessions.cookie_name
     assert others.open({name: value}) is None
     for broken in ("", "x", value[:-4], value[:20] + "A" + value[21:], "x" * 5000, "ü"):
