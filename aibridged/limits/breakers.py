@@ -1,9 +1,9 @@
 """Circuit breakers of all workers: one state for each key, by the rules of `core.circuit`.
 
 A closed circuit admits, and an open one rejects, without the lock. Whatever may change a state is
-done under the lock of its key: restored, decided, and stored. Where a stopped worker keeps that
-lock, a circuit that is neither closed nor open admits nobody, and outcomes are counted later, by
-the next request for the key.
+done under the lock of its key: restored, decided, and stored. Where that lock can't be had, a
+circuit that is neither closed nor open admits nobody, and outcomes are counted later, by the next
+request for the key.
 """
 
 from collections import deque
@@ -140,18 +140,17 @@ class SharedBreakers(Breakers):
     def states(self) -> dict[BreakerKey, State]:
         now, seen = self._now(), {}
         for number in self._records.used():
-            key, circuit = self._seen(number)
-            if key is not None:
-                circuit.refresh(now)
-                if not circuit.is_idle(now):
-                    seen[key] = circuit.state
+            key, circuit = self._seen(number, now)
+            if key is not None and not circuit.is_idle(now):
+                seen[key] = circuit.state
         return seen
 
     def troubles(self) -> Generator[None, None, list[Trouble]]:
         found = []
         for steps, number in enumerate(self._records.used()):
-            key, circuit = self._seen(number)
-            if key is not None and (trouble := trouble_of(key, circuit, self._now())) is not None:
+            now = self._now()
+            key, circuit = self._seen(number, now)
+            if key is not None and (trouble := trouble_of(key, circuit, now)) is not None:
                 found.append(trouble)
             if steps % _A_STEP == 0:
                 yield
@@ -230,9 +229,26 @@ class SharedBreakers(Breakers):
         while handle.changes:
             self._on_change(handle.key, *handle.changes.pop(0))
 
-    def _seen(self, number: int) -> tuple[BreakerKey | None, Circuit]:
-        """A circuit as it is now, to be looked at only."""
+    def _seen(self, number: int, now: float) -> tuple[BreakerKey | None, Circuit]:
+        """A circuit as it is now, to be looked at only; what is due has happened."""
         state = self._records.load(number)
-        if state is not None:
-            self._quiet.restore(state)
-        return (None if state is None else self._records.name(number)), self._quiet
+        if state is None or (key := self._records.name(number)) is None:
+            return None, self._quiet
+        if now >= state.ends:
+            self._refresh(key, now)
+            state = self._records.load(number) or state
+        self._quiet.restore(state)
+        self._quiet.refresh(now)  # where that could not be done
+        return key, self._quiet
+
+    def _refresh(self, key: BreakerKey, now: float) -> None:
+        handle = _Handle(key, self.settings, now)
+        if not self._locks.take(handle.lock):
+            return
+        try:
+            if (before := self._restore(handle)) is not None:
+                handle.circuit.refresh(now)
+                self._store(handle, before)
+        finally:
+            self._locks.give(handle.lock)
+        self._tell(handle)

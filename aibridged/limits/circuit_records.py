@@ -31,7 +31,7 @@ def mark_of(hashed: bytes) -> int:
 
 def key_of(key: BreakerKey) -> bytes:
     """Its key in the table."""
-    return digest("\0".join(key).encode(errors="surrogatepass"), b"circuit")
+    return digest(_joined(key).encode(errors="surrogatepass"), b"circuit")
 
 
 class Places(NamedTuple):
@@ -134,8 +134,12 @@ class CircuitRecords(Keys):
         start = self._first + number * self._size + self._within.name
         packed = self._region.bytes[start : start + CIRCUIT_NAME]
         (length,) = _LENGTH.unpack_from(packed)
-        parts = packed[_LENGTH.size : _LENGTH.size + length].decode(errors="replace").split("\0")
-        return BreakerKey(*parts) if len(parts) == len(BreakerKey._fields) else None
+        text = packed[_LENGTH.size : _LENGTH.size + length].decode(errors="replace")
+        parts = text.split("\0", len(BreakerKey._fields) - 1)
+        if len(parts) != len(BreakerKey._fields):
+            return None
+        provider, endpoint, credential, model = parts
+        return BreakerKey(provider, endpoint, model, credential)
 
     def forget_probes(self, slot: int) -> None:
         """Give back the places of a dead worker's probes."""
@@ -166,11 +170,12 @@ def never(_before: State, _now: State) -> None:
     """Tells nobody of a change."""
 
 
+def _joined(key: BreakerKey) -> str:
+    """The model last: its name is a caller's choice."""
+    return "\0".join((key.provider, key.endpoint, key.credential, key.model))
+
+
 def _packed(key: BreakerKey) -> bytes:
     room = CIRCUIT_NAME - _LENGTH.size
-    rest = sum(len(each.encode(errors="replace")) + 1 for each in key) - len(
-        key.model.encode(errors="replace")
-    )
-    model = key.model.encode(errors="replace")[: max(0, room - rest)].decode(errors="ignore")
-    name = "\0".join(key._replace(model=model)).encode(errors="replace")[:room]
+    name = _joined(key).encode(errors="replace")[:room].decode(errors="ignore").encode()
     return _LENGTH.pack(len(name)) + name

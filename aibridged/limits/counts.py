@@ -10,7 +10,7 @@ from aibridged.limits.timed_table import TimedTable
 class SharedGuesses(Guesses):
     """Guesses that are counted over all workers.
 
-    Where a stopped worker keeps the lock of a key, its guesses are refused: that fails closed.
+    Where the lock of a key can't be had, its guesses are refused: that fails closed.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SharedGuesses(Guesses):
 class SharedValues:
     """Numbers by key that expire, as `core.expiring.Kept` has them.
 
-    Where a stopped worker keeps the lock of a key, nothing new is kept for it.
+    Where the lock of a key can't be had, nothing new is kept for it.
     """
 
     def __init__(self, clock: Clock, region: Region, values: TimedTable, purpose: bytes) -> None:

@@ -15,9 +15,9 @@ _MOST = 60_000  # of the two bytes that each worker counts with
 class SharedPersonLimits(PersonLimits):
     """The limits of persons in one worker, which has the place `slot` among the others.
 
-    Each worker counts its own requests of a person. Where a stopped worker keeps the lock of a
-    person, or all records that the person may have are taken, each of the others goes by its share
-    of the limit, and at least 1.
+    Each worker counts its own requests of a person. Where the lock of a person can't be had, the
+    request is refused; where a stopped worker keeps it, or all records that the person may have are
+    taken, each of the others goes by its share of the limit, and at least 1.
     """
 
     def __init__(self, clock: Clock, region: Region, slot: int) -> None:
@@ -45,7 +45,7 @@ class SharedPersonLimits(PersonLimits):
         key = digest(person.encode(errors="surrogatepass"), b"place")
         lock = lock_of(key)
         if not self._locks.take(lock):
-            return self._take_of_share(person, most)
+            return self._locks.is_stuck(lock) and self._take_of_share(person, most)
         try:
             at = self._record(key)
             if at is None:

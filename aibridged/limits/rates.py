@@ -10,8 +10,9 @@ from aibridged.limits.timed_table import TimedTable
 class SharedRateLimiter(RateLimiter):
     """A rate limiter whose buckets are in shared memory; `purpose` keeps those of several apart.
 
-    Without one, keys of 16 bytes are taken to be digests already. Where a stopped worker keeps the
-    lock of a key, each of the others goes by a bucket of its own, of its share of the rate.
+    Without one, keys of 16 bytes are taken to be digests already. Where the lock of a key can't be
+    had, the request is refused; where a stopped worker keeps it, each of the others goes by a
+    bucket of its own, of its share of the rate.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class SharedRateLimiter(RateLimiter):
             caller = digest(caller, self._purpose)
         lock = lock_of(caller)
         if not self._locks.take(lock):
+            if not self._locks.is_stuck(lock):
+                return False
             self._share.rate = max(1, self.rate // self._workers)
             return self._share.admit(caller)
         try:

@@ -2,8 +2,9 @@
 
 A mutex of the C library costs no system call while it is free, and the kernel gives it back when
 its holder dies, whatever it was doing; what it has half written is a matter of those who write
-(`region.Cell`, `table.Table`). A holder that is stopped keeps it: so nothing waits for longer than
-`WAIT_S`, and for `STUCK_S` after that nothing waits for that lock at all.
+(see `region`). A holder that has no processor keeps it, and so does one that is stopped. Nothing
+waits for longer than `WAIT_S`, nor more often than each `PAUSE_S`, and a lock that can't be had for
+`STUCK_S` counts as that of a stopped holder until it is to be had again.
 
 Source: pthread_mutexattr_setrobust(3) and pthread_mutexattr_setpshared(3); glibc and musl.
 """
@@ -14,8 +15,8 @@ import os
 
 from aibridged.clock import SystemClock
 
-WAIT_S = 0.002
-"""A holder needs some microseconds; where it was preempted, some of its time slices."""
+WAIT_S = 0.004
+PAUSE_S = 0.1
 STUCK_S = 1.0
 
 SIZE = 64
@@ -36,7 +37,9 @@ class RobustLocks:
 
     def __init__(self, address: int, count: int) -> None:
         self._locks = [ctypes.c_void_p(address + number * SIZE) for number in range(count)]
-        self._stuck_until = [0.0] * count
+        self._busy_since = [0.0] * count  # the first wait in vain; 0: none since it was had
+        self._waits_from = [0.0] * count
+        self._stuck = [False] * count
         self._try = _LIBRARY.pthread_mutex_trylock
         self._unlock = _LIBRARY.pthread_mutex_unlock
 
@@ -57,27 +60,40 @@ class RobustLocks:
     def take(self, number: int) -> bool:
         """Take a lock; False: it isn't to be had in time. Each True needs one `give`."""
         code = self._try(self._locks[number])
-        return code == 0 or self._take_slowly(number, code)
+        if code == 0 and not self._busy_since[number]:
+            return True
+        return self._take_slowly(number, code)
 
     def give(self, number: int) -> None:
         """Give a lock back."""
         self._unlock(self._locks[number])
 
+    def is_stuck(self, number: int) -> bool:
+        """Whether the lock is one of a stopped holder, as far as is known."""
+        return self._stuck[number]
+
     def _take_slowly(self, number: int, code: int) -> bool:
         now = SystemClock.monotonic()
-        deadline = now + WAIT_S if now >= self._stuck_until[number] else now
+        deadline = now if now < self._waits_from[number] else now + WAIT_S
         while code == errno.EBUSY:
             if SystemClock.monotonic() >= deadline:
                 if deadline > now:
-                    self._stuck_until[number] = deadline + STUCK_S
+                    self._waited_in_vain(number, now)
                 return False
             os.sched_yield()
             code = self._try(self._locks[number])
         if code == errno.EOWNERDEAD:
             code = _LIBRARY.pthread_mutex_consistent(self._locks[number])
         _check(code)
-        self._stuck_until[number] = 0.0
+        self._busy_since[number] = self._waits_from[number] = 0.0
+        self._stuck[number] = False
         return True
+
+    def _waited_in_vain(self, number: int, since: float) -> None:
+        self._busy_since[number] = self._busy_since[number] or since
+        now = SystemClock.monotonic()
+        self._stuck[number] = now - self._busy_since[number] >= STUCK_S
+        self._waits_from[number] = now + PAUSE_S
 
 
 def _check(code: int) -> None:

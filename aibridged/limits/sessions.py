@@ -1,11 +1,12 @@
 """Sessions of agents, whichever workers their requests go to. See `core.runaway` for the rules.
 
 A session is kept as it dumps itself, and loaded, changed and stored under the lock of its key.
-Where a stopped worker keeps that lock, a session is taken as it was last stored, and nothing is
-counted.
+Where that lock can't be had, a session is taken as it was last stored, and what happens is counted
+later, by the next request of it.
 """
 
 import struct
+from collections.abc import Callable
 from hashlib import blake2b
 
 from aibridged.clock import Clock
@@ -16,6 +17,10 @@ from aibridged.limits.region import SESSION_CONTENT, Region
 
 _USED_AT, _PERSON, _CELL = 0, 8, 16  # offsets within a record
 _LENGTH = struct.Struct("Q")
+
+
+_MOST_LATE = 1000
+_Step = Callable[[Session], Sign | None]
 
 
 class SharedSession(Session):
@@ -30,38 +35,28 @@ class SharedSession(Session):
         self._person = person
 
     def admit(self, limits: SessionSettings) -> Sign | None:
-        with _Turns(self._records, self, self._key, self._person):
-            return super().admit(limits)
+        return self._take_turns(lambda session: Session.admit(session, limits))
 
     def observe(self, turn: Turn, limits: SessionSettings, now: float) -> Sign | None:
-        with _Turns(self._records, self, self._key, self._person):
-            return super().observe(turn, limits, now)
+        return self._take_turns(lambda session: Session.observe(session, turn, limits, now))
 
-
-class _Turns:
-    """The time that one worker has a session for itself."""
-
-    def __init__(
-        self, records: "SharedSessions", session: Session, key: bytes, person: int
-    ) -> None:
-        self._records, self._session = records, session
-        self._key, self._person = key, person
-        self._lock = lock_of(key)
-        self._is_locked = False
-
-    def __enter__(self) -> None:
-        self._is_locked = self._records.locks.take(self._lock)
-        dump = self._records.read(self._key)
-        self._session.load(_NEW if dump is None else dump)
-
-    def __exit__(self, failure: object, *_: object) -> None:
-        if not self._is_locked:
-            return
+    def _take_turns(self, step: _Step) -> Sign | None:
+        records, key = self._records, self._key
+        lock = lock_of(key)
+        if not records.locks.take(lock):
+            self.load(records.read(key) or _NEW)
+            if len(records.late) < _MOST_LATE:
+                records.late.append((key, step))
+            return step(self)
         try:
-            if failure is None:
-                self._records.write_dump(self._key, self._person, self._session.dump())
+            self.load(records.read(key) or _NEW)
+            for late in records.late_of(key) if records.late else ():
+                late(self)
+            sign = step(self)
+            records.write_dump(key, self._person, self.dump())
+            return sign
         finally:
-            self._records.locks.give(self._lock)
+            records.locks.give(lock)
 
 
 class SharedSessions(Sessions):
@@ -74,6 +69,8 @@ class SharedSessions(Sessions):
     def __init__(self, clock: Clock, region: Region) -> None:
         super().__init__(clock)
         self.mark = _marked
+        self.late: list[tuple[bytes, _Step]] = []
+        """What is still to be counted, and of which session."""
         self.locks = region.locks
         self._now = clock.monotonic
         self._region = region
@@ -90,6 +87,12 @@ class SharedSessions(Sessions):
         whose, id = (each.encode(errors="surrogatepass") for each in (person, session_id))
         key = digest(b"%d %b%b" % (len(whose), whose, id), b"session")
         return SharedSession(self, key, int.from_bytes(digest(whose)[:8], "little"))
+
+    def late_of(self, key: bytes) -> list[_Step]:
+        """What is still to be counted of a session, which is no longer to be counted then."""
+        found = [step for whose, step in self.late if whose == key]
+        self.late = [each for each in self.late if each[0] != key]
+        return found
 
     def read(self, key: bytes) -> bytes | None:
         """The dump of a session; None if there is none, or it is a day old."""
@@ -119,7 +122,7 @@ class SharedSessions(Sessions):
 
     def _claim(self, key: bytes, person: int) -> int:
         words, doubles = self._region.words, self._region.doubles
-        since = self._now() - SESSION_S
+        since = max(0.0, self._now() - SESSION_S)
         places = [self._first + number * self._size for number in self._keys.places(key)]
         used = {at: doubles[(at + _USED_AT) // 8] for at in places}
         whose = {at: words[(at + _PERSON) // 8] for at in places}

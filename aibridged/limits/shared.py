@@ -82,6 +82,10 @@ class SharedLimiters:
         self._values = TimedTable(region, layout.values)
         _clear(region, slot)
 
+    def close(self) -> None:
+        """Unmap the memory; nothing made here may be used any more."""
+        self._region.close()
+
     def slots(self, limit: int) -> Slots:
         return SharedSlots(limit, self._region, self._slot)
 

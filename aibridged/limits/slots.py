@@ -1,8 +1,8 @@
 """Slots of all workers: each counts its own, and takes one where the sum allows for it.
 
 A worker writes its own count first and adds up then, so that of several at the limit none can miss
-another: there are never more than the limit, with the lock or, where a stopped worker keeps it,
-without. The lock makes them take turns: without it two that want the last slot may both be refused.
+another: there are never more than the limit, with the lock or, where it can't be had, without. The
+lock makes them take turns: without it two that want the last slot may both be refused.
 """
 
 import struct

@@ -14,6 +14,9 @@ from aibridged.daemon.loaded import Loaded
 CHANNEL = "AIBRIDGED_CHANNEL"
 """The variable that makes a process a child: the number of its channel's descriptor."""
 
+LIMITS = "limits"
+"""The name of the descriptor of the memory for the limits that workers share."""
+
 BEGIN = "begin"
 """The first request to a child; it is told, without an answer."""
 STARTED = "started"

@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from aibridged.core.limiters import Limiters
 from aibridged.daemon.workers.channel import DEADLINE_S, Channel, ChannelError, Handler
 
 T = TypeVar("T")
@@ -21,11 +22,21 @@ class Question(msgspec.Struct, array_like=True):
 
 
 class Siblings:
-    """The place of this process among `count`, with the number `slot` from 1 on, and the others."""
+    """The place of this process among `count`, with the number `slot` from 1 on, and the others.
 
-    def __init__(self, slot: int = 1, count: int = 1, channel: Channel | None = None) -> None:
+    `limiters` makes the limits that it shares with them; None where it is alone.
+    """
+
+    def __init__(
+        self,
+        slot: int = 1,
+        count: int = 1,
+        channel: Channel | None = None,
+        limiters: Limiters | None = None,
+    ) -> None:
         self.slot = slot
         self.count = count
+        self.limiters = limiters
         self._channel = channel
 
     def on(self, kind: str, handler: Handler, takes: Any = object) -> None:

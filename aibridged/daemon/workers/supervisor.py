@@ -21,9 +21,11 @@ from aibridged.daemon.loaded import Loaded
 from aibridged.daemon.reload import Reloader
 from aibridged.daemon.runtime import SLACK_S, log_as, on_stop_signals, run_process
 from aibridged.daemon.systemd import Notifier, PassedSocketError, passed_sockets, telling
-from aibridged.daemon.workers.group import Group, GroupFailedError
-from aibridged.daemon.workers.messages import REOPEN_LOGS, InForce
+from aibridged.daemon.workers.child import WORKER
+from aibridged.daemon.workers.group import Group, GroupFailedError, Slot
+from aibridged.daemon.workers.messages import LIMITS, REOPEN_LOGS, InForce
 from aibridged.daemon.workers.sockets import GroupSockets, check_certificates
+from aibridged.limits.shared import SharedLimits
 from aibridged.observe.log_outputs import reopen
 from aibridged.observe.logging import CannotLogError
 from aibridged.tasks import Tasks
@@ -57,6 +59,7 @@ async def _serve(
         if settings.postgres_url is None:
             raise GroupFailedError(_NEEDS_POSTGRES, "Set --postgres-url, or --aibridge-workers 1.")
         await sockets.open(settings, passed_sockets(os.environ, os.getpid()))
+        _share_limits(group, count)
         await _start(group, stopping, tasks)
     except (CannotListenError, GroupFailedError, PassedSocketError) as error:
         logger.error("{}", error)
@@ -80,6 +83,22 @@ async def _serve(
         await group.stop(within)
         await tasks.idle()
     return 1 if group.has_failed else 0
+
+
+def _share_limits(group: Group, workers: int) -> None:
+    """Make the memory that holds the limits, and give back there what a dead worker had.
+
+    Raises:
+        OSError: the system has no memory, or no locks for it.
+    """
+    limits = SharedLimits.create(workers)
+    group.descriptors[LIMITS] = limits.fileno()
+
+    def give_back(slot: Slot) -> None:
+        if slot.kind == WORKER:
+            limits.release_slot(slot.number - 1)
+
+    group.when_dead.append(give_back)
 
 
 async def _start(group: Group, stopping: asyncio.Event, tasks: Tasks) -> None:

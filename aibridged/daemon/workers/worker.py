@@ -1,11 +1,13 @@
 """A worker: the whole gateway, in one of several processes that serve as one daemon."""
 
 import asyncio
+import os
 import socket
 from functools import partial
 
 from loguru import logger
 
+from aibridged.clock import SystemClock
 from aibridged.config.reloading import CannotReloadError
 from aibridged.daemon.announcement import announce
 from aibridged.daemon.gateway import CannotStartError, Gateway
@@ -15,6 +17,7 @@ from aibridged.daemon.systemd import PassedSockets
 from aibridged.daemon.workers.channel import Channel, ChannelError, RefusedError
 from aibridged.daemon.workers.messages import (
     FAILED,
+    LIMITS,
     PING,
     RELOAD,
     REOPEN_LOGS,
@@ -26,6 +29,7 @@ from aibridged.daemon.workers.messages import (
     unpacked,
 )
 from aibridged.daemon.workers.siblings import Siblings
+from aibridged.limits.shared import SharedLimits
 from aibridged.observe.log_outputs import reopen
 from aibridged.transport.acceptor import SharedSocket
 from aibridged.transport.listeners import listens
@@ -62,7 +66,10 @@ class _Worker:
             name: [_inherited(each) for each in descriptors]
             for name, descriptors in begin.sockets.items()
         }
-        siblings = Siblings(begin.slot, begin.count, channel)
+        memory = begin.descriptors[LIMITS]
+        limiters = SharedLimits.attach(memory, begin.slot - 1, SystemClock())
+        os.close(memory)
+        siblings = Siblings(begin.slot, begin.count, channel, limiters)
         self._gateway = Gateway(in_force.settings, passed=passed, siblings=siblings)
         self._gateway.loaded = in_force.loaded
         self._announces = begin.announces
