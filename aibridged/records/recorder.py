@@ -2,7 +2,8 @@
 
 Starts that arrive in consecutive turns of the event loop are committed together, so that committing
 each start before its request goes upstream costs a request only a share of a commit. What follows
-is then done for all of them in a row, too, which costs less than between other work. Where a
+is then done for all of them in a row, too, which costs less than between other work. While they
+come one by one, each is committed at once. Where a
 commit is only a write to memory, the loop makes it itself: a thread would cost more, for two
 wake-ups and for the interpreter lock that it holds. Otherwise the writer's thread makes it,
 with everything that was queued while it wrote (see `writer`). Facts after the start are delayed by
@@ -12,7 +13,7 @@ with everything that was queued while it wrote (see `writer`). Facts after the s
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import inf
 from queue import SimpleQueue
@@ -21,6 +22,7 @@ from loguru import logger
 
 from aibridged.clock import Clock
 from aibridged.counted import counted
+from aibridged.records.disk_waits import DiskWaits
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
     Fact,
@@ -67,10 +69,8 @@ CLOSE_S = 15.0
 """How long the thread may take for its last commit and for the spool, unless there is less time."""
 _LAST_S = 2.0  # what it gets, however little time is left
 
-SLOW_S = 0.02
-"""A commit on the event loop that takes longer must have waited for more than memory."""
-SHUN_S = 5.0
-"""How long commits are then left to the thread, so that streams don't stall."""
+ALONE_S = 0.0005
+"""A start that comes so long after the last commit, which was of one alone, waits for no others."""
 
 
 class Recorder:
@@ -106,7 +106,8 @@ class Recorder:
         self._handed_over: deque[tuple[float, Waiting]] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._finish_by = inf
-        self._shun_until = float("-inf")
+        self._disk_waits = DiskWaits()
+        self._alone_from = inf  # a start that comes by then gathers others
         self._waiting = 0
         self._started = 0
         self._flush_is_due = False
@@ -170,12 +171,16 @@ class Recorder:
             self.stats.starts_refused += 1
             raise RecordingFailedError
         began = self._clock.monotonic()
-        committed: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
-        self._waiting += 1
         self._started += 1
-        self._starts.append(Waiting(start, committed))
-        if len(self._starts) == 1:
-            self._loop.call_soon(self._gather, 0, GATHERING_TURNS)
+        committed: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
+        one = Waiting(start, committed)
+        if began > self._alone_from and not self._starts:
+            self._commit([one])
+        else:
+            self._starts.append(one)
+            if len(self._starts) == 1:
+                self._loop.call_soon(self._gather, 0, GATHERING_TURNS)
+        self._waiting += 1
         try:
             used = await committed
         except asyncio.CancelledError:
@@ -302,13 +307,16 @@ class Recorder:
     def _commit_starts(self) -> None:
         """Commit the queued starts together."""
         waiting, self._starts = self._starts, []
-        if not waiting:
-            return
+        if waiting:
+            self._commit(waiting)
+
+    def _commit(self, waiting: Sequence[Waiting]) -> None:
         admissions = self._write_now(*(one.start for one in waiting))
+        now = self._clock.monotonic()
+        self._alone_from = now + ALONE_S if len(waiting) == 1 else inf
         if admissions is not None:
             settle_starts(waiting, admissions)
             return
-        now = self._clock.monotonic()
         for one in waiting:
             self._work.put(one)
             self._handed_over.append((now, one))
@@ -355,12 +363,9 @@ class Recorder:
     def _write_now(self, *starts: InterceptionStart) -> Mapping[str, Admission] | None:
         """Write the starts, or without any the facts that are due, if that can't block."""
         began = self._clock.monotonic()
-        if began < self._shun_until:
+        if not self._disk_waits.begin(began):
             return None
         admissions = self._writer.write_now(starts, flush=not starts)
-        if admissions is None:
-            return None
-        now = self._clock.monotonic()
-        if now - began > SLOW_S:
-            self._shun_until = now + SHUN_S
+        if admissions is not None:
+            self._disk_waits.end(began, self._clock.monotonic())
         return admissions

@@ -12,7 +12,7 @@ from aibridged.records import schema
 from aibridged.records.facts import InterceptionEnd, Outcome, ended_at
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.journal import Journal
-from aibridged.records.recorder import GATHERING_TURNS, STALL_S, Recorder
+from aibridged.records.recorder import ALONE_S, GATHERING_TURNS, STALL_S, Recorder
 from aibridged.records.spool import Spool, SpoolInUseError
 from aibridged.records.store import DatabaseAwayError, Store
 from aibridged.records.writer import FACTS_AT_ONCE
@@ -168,6 +168,26 @@ async def test_a_start_does_not_wait_for_ever_more_to_come(
         await asyncio.sleep(0)
         assert len(starts) < GATHERING_TURNS + 3
     await asyncio.gather(*starts)
+    await recorder.close()
+
+
+async def test_a_start_that_comes_alone_after_another_is_committed_at_once(
+    sqlite_database, make_recorder, new_start, gathered, clock, commits
+):
+    recorder = await make_recorder(sqlite_database, clock)
+    await recorder.start(new_start())
+    await recorder.start(new_start())
+    assert gathered == [1, 1], "just after it others may follow"
+    clock.advance(ALONE_S * 2)
+    starting = recorder.start(new_start())
+    with pytest.raises(StopIteration):  # without a turn of the event loop
+        starting.send(None)
+    assert gathered == [1, 1]
+    assert commits == [1, 1, 1]
+    await asyncio.gather(*(recorder.start(new_start()) for _ in range(2)))
+    clock.advance(ALONE_S * 2)
+    await recorder.start(new_start())
+    assert gathered == [1, 1, 2, 1], "the last ones came together"
     await recorder.close()
 
 

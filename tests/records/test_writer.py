@@ -12,12 +12,13 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.records import journal, postgres, schema
+from aibridged.records.disk_waits import SHUN_S, SLOW_S
 from aibridged.records.facts import TokenUsageRecord
 from aibridged.records.flush_schedule import CHECKPOINT_S, FLUSH_S
 from aibridged.records.ids import uuid7
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.pacing import MOST_AT_ONCE
-from aibridged.records.recorder import GATHERING_TURNS, SHUN_S, SLOW_S
+from aibridged.records.recorder import GATHERING_TURNS
 from aibridged.records.store import DatabaseAwayError
 from aibridged.records.writer import FACTS_AT_ONCE
 from tests.waiting import until
@@ -475,6 +476,7 @@ async def test_a_slow_commit_makes_the_event_loop_leave_them_to_the_thread_for_a
 
     def slow(*batch, **options):
         clock.advance(SLOW_S * 1.1)
+        threading.Event().wait(0.001)  # in the kernel, as for the disk
         return write_at_once(*batch, **options)
 
     store.write_at_once = slow
