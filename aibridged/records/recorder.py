@@ -49,13 +49,15 @@ from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
 from aibridged.records.truncation import Truncator
-from aibridged.records.writer import FACTS_AT_ONCE, RETRY_S, Writer
+from aibridged.records.writer import RETRY_S, Writer
 
 LINGER_S = 0.1
-LONGER = 4
+LONGER = 9
 """Facts wait so many times longer if requests have started meanwhile, whose facts can be committed
 with them. The journal has them; and a commit costs about as much for the facts of one request as
 for those of ten, since they touch the same pages."""
+ENOUGH = 128
+"""So many facts wait no longer, since the event loop stands still while it commits them."""
 QUEUE_LIMIT = 10_000
 
 GATHERING_TURNS = 4
@@ -111,6 +113,7 @@ class Recorder:
         self._waiting = 0
         self._started = 0
         self._flush_is_due = False
+        self._longer: asyncio.TimerHandle | None = None
         self._journal_is_due = False
         self._closed = False
         self._work: SimpleQueue[Work] = SimpleQueue()
@@ -222,11 +225,15 @@ class Recorder:
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_later(self._linger, self._flush_unless_more_come, self._started)
+        elif self._longer is not None and len(self._facts) >= ENOUGH:
+            self._longer.cancel()
+            self._longer = None
+            self._loop.call_soon(self._flush)
 
     def _flush_unless_more_come(self, started: int) -> None:
         """Commit what is queued, later if it is little and requests have `started` since."""
-        if self._started > started and len(self._facts) < FACTS_AT_ONCE:
-            self._loop.call_later(LONGER * self._linger, self._flush)
+        if self._started > started and len(self._facts) < ENOUGH:
+            self._longer = self._loop.call_later(LONGER * self._linger, self._flush)
         else:
             self._flush()
 
@@ -353,6 +360,7 @@ class Recorder:
         self._work.put(refused_end(start))
 
     def _flush(self) -> None:
+        self._longer = None
         if self._facts and self._write_now() is None:
             self._work.put(None)
         elif self._facts:

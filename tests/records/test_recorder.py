@@ -12,10 +12,9 @@ from aibridged.records import schema
 from aibridged.records.facts import InterceptionEnd, Outcome, ended_at
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.journal import Journal
-from aibridged.records.recorder import ALONE_S, GATHERING_TURNS, STALL_S, Recorder
+from aibridged.records.recorder import ALONE_S, ENOUGH, GATHERING_TURNS, STALL_S, Recorder
 from aibridged.records.spool import Spool, SpoolInUseError
 from aibridged.records.store import DatabaseAwayError, Store
-from aibridged.records.writer import FACTS_AT_ONCE
 from tests.waiting import until
 
 
@@ -97,7 +96,7 @@ async def test_facts_are_written_without_more_ado(
 
 @pytest.mark.parametrize(
     ("others", "sets", "is_committed"),
-    [(0, 1, True), (1, 1, False), (1, FACTS_AT_ONCE // 2, True)],
+    [(0, 1, True), (1, 1, False), (1, ENOUGH, True)],
     ids=["no other request", "others come", "many facts"],
 )
 async def test_facts_wait_for_those_of_requests_that_come(
@@ -115,6 +114,27 @@ async def test_facts_wait_for_those_of_requests_that_come(
         await until(lambda: recorder.queue_length == 0)
     else:
         assert recorder.queue_length == len(new_facts(start.id))
+    await recorder.close()
+
+
+async def test_facts_that_wait_longer_are_committed_once_they_are_many(
+    database, make_recorder, new_start, new_facts
+):
+    recorder = await make_recorder(database, linger=1000)
+    start = new_start()
+    await recorder.start(start)
+    recorder.record(*new_facts(start.id))
+    recorder._flush_unless_more_come(0)
+    while recorder.queue_length + len(new_facts(start.id)) < ENOUGH:
+        recorder.record(*new_facts(start.id))
+        await asyncio.sleep(0)
+    waiting = recorder.queue_length
+    recorder.record(*new_facts(start.id))
+    await until(lambda: recorder.queue_length == 0)
+    assert waiting == ENOUGH - len(new_facts(start.id))
+    recorder.record(*new_facts(start.id))
+    await asyncio.sleep(0)
+    assert recorder.queue_length == len(new_facts(start.id)), "those after them wait again"
     await recorder.close()
 
 

@@ -453,7 +453,7 @@ async def test_many_facts_are_committed_bit_by_bit_and_those_of_an_end_together(
     database, make_recorder, new_start, new_facts, commits
 ):
     recorder = await make_recorder(database)
-    starts = [new_start() for _ in range(50)]
+    starts = [new_start() for _ in range(100)]
     for start in starts:
         await recorder.start(start)
     commits.clear()
@@ -461,7 +461,7 @@ async def test_many_facts_are_committed_bit_by_bit_and_those_of_an_end_together(
         recorder.record(*new_facts(start.id))
     await until(lambda: recorder.queue_length == 0 and database.open_count() == 0)
     await recorder.close()
-    assert len(commits) == 200 // FACTS_AT_ONCE + 1
+    assert len(commits) == 400 // FACTS_AT_ONCE + 1
     assert max(commits) == FACTS_AT_ONCE
 
 
