@@ -77,6 +77,18 @@ def without_refused(
     ]
 
 
+def admitted(start: InterceptionStart, admissions: Mapping[str, Admission]) -> tuple[int, ...]:
+    """What was used before, for each check of a start that is committed.
+
+    Raises:
+        BudgetExceededError: it isn't allowed.
+    """
+    admission = admissions.get(start.id, ())
+    if isinstance(admission, BudgetExceededError):
+        raise admission
+    return admission
+
+
 def settle_starts(waiting: Sequence[Waiting], admissions: Mapping[str, Admission]) -> None:
     """Resolve the futures of starts that are committed, or refused; from the event loop.
 

@@ -101,8 +101,8 @@ class Ledger:
     def begin(
         self,
         starts: Sequence[InterceptionStart],
-        ends: Sequence[InterceptionEnd],
-        background: Sequence[BackgroundRecord],
+        ends: Sequence[InterceptionEnd] = (),
+        background: Sequence[BackgroundRecord] = (),
     ) -> None:
         """Lock all that the transaction is going to read and to change."""
         self._added = {}
@@ -163,8 +163,7 @@ class Ledger:
 
     def write(self) -> None:
         """Write the counters."""
-        rows = [(*key, *added) for key, added in self._added.items() if any(added)]
-        if rows:
+        if rows := [(*key, *added) for key, added in self._added.items() if any(added)]:
             self._connection.execute_many(self._sql.count_spend, rows)
 
     def keep(self) -> None:

@@ -41,6 +41,7 @@ from aibridged.records.jobs import (
     RecordingFailedError,
     Waiting,
     Work,
+    admitted,
     settle,
     settle_starts,
 )
@@ -175,15 +176,16 @@ class Recorder:
             raise RecordingFailedError
         began = self._clock.monotonic()
         self._started += 1
-        committed: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
-        one = Waiting(start, committed)
         if began > self._alone_from and not self._starts:
-            self._commit([one])
-        else:
-            self._starts.append(one)
-            if len(self._starts) == 1:
-                self._loop.call_soon(self._gather, 0, GATHERING_TURNS)
+            admissions = self._write_now((start,))
+            if admissions is not None:
+                self._alone_from = self._note_wait(began) + ALONE_S
+                return admitted(start, admissions)
+        committed: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
         self._waiting += 1
+        self._starts.append(Waiting(start, committed))
+        if len(self._starts) == 1:
+            self._loop.call_soon(self._gather, 0, GATHERING_TURNS)
         try:
             used = await committed
         except asyncio.CancelledError:
@@ -192,8 +194,14 @@ class Recorder:
             raise
         finally:
             self._waiting -= 1
-        self.stats.start_waits.observe((), self._clock.monotonic() - began)
+        self._note_wait(began)
         return used
+
+    def _note_wait(self, began: float) -> float:
+        """Note how long a start has waited; returns the time."""
+        now = self._clock.monotonic()
+        self.stats.start_waits.observe((), now - began)
+        return now
 
     def _has_room_for(self, initiator_id: str) -> bool:
         length = self.queue_length
@@ -213,8 +221,8 @@ class Recorder:
             records = counted(len(facts), "record")
             logger.error("{} arrived after the recorder was closed", records)
             return
-        if facts and isinstance(facts[-1], UserPromptRecord):
-            # Before its request goes upstream; those of starts that were committed together, too.
+        if self._alone_from == inf and facts and isinstance(facts[-1], UserPromptRecord):
+            # With those of the other starts that were committed together.
             self._journal.hold(facts)
             if not self._journal_is_due:
                 self._journal_is_due = True
@@ -314,11 +322,9 @@ class Recorder:
     def _commit_starts(self) -> None:
         """Commit the queued starts together."""
         waiting, self._starts = self._starts, []
-        if waiting:
-            self._commit(waiting)
-
-    def _commit(self, waiting: Sequence[Waiting]) -> None:
-        admissions = self._write_now(*(one.start for one in waiting))
+        if not waiting:
+            return
+        admissions = self._write_now([one.start for one in waiting])
         now = self._clock.monotonic()
         self._alone_from = now + ALONE_S if len(waiting) == 1 else inf
         if admissions is not None:
@@ -368,12 +374,14 @@ class Recorder:
             return
         self._flush_is_due = False
 
-    def _write_now(self, *starts: InterceptionStart) -> Mapping[str, Admission] | None:
+    def _write_now(
+        self, starts: Sequence[InterceptionStart] = ()
+    ) -> Mapping[str, Admission] | None:
         """Write the starts, or without any the facts that are due, if that can't block."""
         began = self._clock.monotonic()
         if not self._disk_waits.begin(began):
             return None
-        admissions = self._writer.write_now(starts, flush=not starts)
+        admissions = self._writer.write_now(starts)
         if admissions is not None:
             self._disk_waits.end(began, self._clock.monotonic())
         return admissions

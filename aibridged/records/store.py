@@ -5,7 +5,7 @@ again: so a batch whose commit was not confirmed can be written once more.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -117,7 +117,11 @@ class Store:
             if not self._backend.begin_at_once():
                 return None
             admissions = self._write(starts, facts)
-            if not may_refuse and len(without_refused(starts, admissions)) < len(starts):
+            if (
+                admissions
+                and not may_refuse
+                and len(without_refused(starts, admissions)) < len(starts)
+            ):
                 self._backend.rollback()
                 return None
             self._backend.commit()
@@ -198,7 +202,13 @@ class Store:
         self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]
     ) -> Mapping[str, Admission]:
         """Write tool calls before the starts that continue them, and ends after their starts."""
-        backend = self._backend
+        backend, ledger = self._backend, self._ledger
+        if not facts:
+            ledger.begin(starts)
+            admissions, recorded = self._insert_starts(starts)
+            self._hours.changed_late(backend, recorded)
+            ledger.write()
+            return admissions
         rows: dict[type, list[Sequence[Any]]] = {}
         ends: list[InterceptionEnd] = []
         background: list[BackgroundRecord] = []
@@ -224,7 +234,6 @@ class Store:
                     noted.append(row)
             elif isinstance(fact, BackgroundRecord):
                 background.append(fact)
-        ledger = self._ledger
         ledger.begin(starts, ends, background)
         for kind, values in rows.items():
             backend.execute_many(self._sql.inserts[kind], values)
@@ -232,10 +241,7 @@ class Store:
         ended = {end.interception_id for end in ends} if begun else ()
         # An end leaves room for the starts, unless it is of one of them.
         ledger.settle([end for end in ends if end.interception_id not in begun], background)
-        admissions = ledger.admit(starts)
-        if starts := without_refused(starts, admissions):
-            backend.execute_many(self._sql.insert_start, [self._start_row(one) for one in starts])
-            ledger.started([one for one in starts if one.id not in ended] if ended else starts)
+        admissions, recorded = self._insert_starts(starts, ended)
         if begun:
             ledger.settle([end for end in ends if end.interception_id in begun])
         if ends:
@@ -248,9 +254,22 @@ class Store:
         if background:
             told = [self._sql.background.row(**background_values(each)) for each in background]
             backend.execute_many(self._sql.background.sql, told)
-        self._hours.changed_late(backend, starts, facts)
+        self._hours.changed_late(backend, recorded, facts)
         ledger.write()
         return admissions
+
+    def _insert_starts(
+        self, starts: Sequence[InterceptionStart], ended: Container[str] = ()
+    ) -> tuple[Mapping[str, Admission], Sequence[InterceptionStart]]:
+        """Insert those that are allowed, which are returned; some have `ended` already."""
+        admissions = self._ledger.admit(starts)
+        if recorded := without_refused(starts, admissions):
+            rows = [self._start_row(one) for one in recorded]
+            self._backend.execute_many(self._sql.insert_start, rows)
+            self._ledger.started(
+                [one for one in recorded if one.id not in ended] if ended else recorded
+            )
+        return admissions, recorded
 
     def _start_row(self, start: InterceptionStart) -> Sequence[Any]:
         call = start.correlating_tool_call_id

@@ -89,7 +89,7 @@ class HourMarks:
         self._sql = Statement(marking_dirty(engine.dialect.name), engine.dialect)
 
     def changed_late(
-        self, backend: _Writing, starts: Sequence[InterceptionStart], facts: Sequence[Fact]
+        self, backend: _Writing, starts: Sequence[InterceptionStart], facts: Sequence[Fact] = ()
     ) -> None:
         """Mark the hours that these change, if they may have been summed up."""
         if hours := self._late.hours(starts, facts):

@@ -113,10 +113,9 @@ class Writer:
         self._close()
         self._settle([close.closed])
 
-    def write_now(
-        self, starts: Sequence[InterceptionStart], *, flush: bool = False
-    ) -> Mapping[str, Admission] | None:
-        """Commit starts, or the facts that are due, from the event loop, if that can't block.
+    def write_now(self, starts: Sequence[InterceptionStart]) -> Mapping[str, Admission] | None:
+        """Commit starts, or without any the facts that are due, from the event loop, if that can't
+        block.
 
         None leaves them to the thread, which can wait, and knows what to do without a database. Of
         the facts, about `FACTS_AT_ONCE` are committed. See `Store.write`.
@@ -124,21 +123,19 @@ class Writer:
         if not self._awake.acquire(blocking=False):
             return None
         try:
-            return None if self._stats.database_away else self._write_now(starts, flush=flush)
+            return None if self._stats.database_away else self._write_now(starts)
         finally:
             self._awake.release()
 
-    def _write_now(
-        self, starts: Sequence[InterceptionStart], *, flush: bool
-    ) -> Mapping[str, Admission] | None:
+    def _write_now(self, starts: Sequence[InterceptionStart]) -> Mapping[str, Admission] | None:
         facts: Sequence[Fact] = ()
-        if flush:
+        if not starts:
             facts = self._facts.first(FACTS_AT_ONCE)
         elif self._facts.are_continued_by(starts):
             facts = self._facts.first(FACTS_AT_ONCE)
             if len(facts) < len(self._facts):
                 return None
-        if self._truncator.may_truncate(*facts):
+        if facts and self._truncator.may_truncate(*facts):
             return None
         began = self._clock.monotonic()
         # Who is over a limit may not be once what has ended is settled, which the thread does.

@@ -199,6 +199,7 @@ async def test_a_start_that_comes_alone_after_another_is_committed_at_once(
     await recorder.start(new_start())
     assert gathered == [1, 1], "just after it others may follow"
     clock.advance(ALONE_S * 2)
+    await until(lambda: not recorder._writer._awake.locked())  # the thread made the first commit
     starting = recorder.start(new_start())
     with pytest.raises(StopIteration):  # without a turn of the event loop
         starting.send(None)

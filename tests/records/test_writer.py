@@ -152,7 +152,7 @@ class Ledger:
 async def test_nothing_is_lost_or_doubled_while_the_database_is_away(
     database, outage, make_recorder, new_start, new_facts
 ):
-    recorder = await make_recorder(database)
+    recorder = await make_recorder(database, linger=0.1)  # until the outage
     ledger = Ledger(recorder, new_start, new_facts)
     stats = recorder.stats
     await asyncio.gather(*(ledger.request() for _ in range(30)))
@@ -182,7 +182,7 @@ async def test_nothing_is_lost_or_doubled_while_the_database_is_away(
 async def test_a_daemon_that_stops_during_an_outage_leaves_the_rest_to_the_next(
     database, outage, make_recorder, new_start, new_facts
 ):
-    recorder = await make_recorder(database)
+    recorder = await make_recorder(database, linger=10)
     ledger = Ledger(recorder, new_start, new_facts)
     running = [asyncio.ensure_future(ledger.request()) for _ in range(20)]  # noqa: TID251
     await until(lambda: len(ledger.started) == 20)
@@ -480,6 +480,7 @@ async def test_a_slow_commit_makes_the_event_loop_leave_them_to_the_thread_for_a
         return write_at_once(*batch, **options)
 
     store.write_at_once = slow
+    await recorder.start(new_start())
     await recorder.start(new_start())
     assert committed == []
     store.write_at_once = write_at_once
