@@ -1,8 +1,10 @@
 """Fast path of the access log that bypasses loguru, which costs twice as much as formatting a line.
 
-Outputs and formats are decided in `logging`, as for all other lines.
+Outputs and formats are decided in `logging`, as for all other lines. At times of many requests,
+lines are gathered for a moment and written together: a write costs about as much as a line.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -19,6 +21,10 @@ Render = Callable[["Record"], str]
 Output = tuple[LogOutput, Render]
 
 
+GATHER_S = 0.005
+"""How long lines are gathered; one that comes later than that after the last one isn't."""
+
+
 class _Level(NamedTuple):
     name: str
 
@@ -31,16 +37,22 @@ class DirectLines:
 
     def __init__(self) -> None:
         self._outputs: Sequence[Output] = ()
-        self._wall = SystemClock().wall
+        clock = SystemClock()
+        self._wall, self._monotonic = clock.wall, clock.monotonic
+        self._last_at = float("-inf")
+        self._flush: asyncio.TimerHandle | None = None
 
     def to(self, outputs: Sequence[Output]) -> None:
         """Set the outputs."""
         self._outputs = outputs
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
 
     def write(
         self, level: str, message: str, fields: Mapping[str, Any], caller: tuple[str, str, int]
     ) -> bool:
-        """Write a line of the current request; false if it has yet to be logged.
+        """Write a line of the current request soon; false if it has yet to be logged.
 
         `caller` is the module, the function and the line number of its origin.
         """
@@ -63,14 +75,35 @@ class DirectLines:
             "line": line,
             "scope": scope if scope is not None and scope.request_id else None,
         }
+        later = self._gathers()
         for output, render in outputs:
             try:
                 text = uncoloured(render, cast("Record", record))
             except Exception:  # noqa: BLE001 - a log line must not fail a request
                 count_lost(Loss.UNFORMATTABLE)
             else:
-                output.write(text)
+                output.write(text, later=later)
         return True
+
+    def _gathers(self) -> bool:
+        """Whether a line can wait for more: one has just come, and a timer will write them."""
+        if self._flush is not None:
+            return True
+        last, self._last_at = self._last_at, self._monotonic()
+        if self._last_at - last > GATHER_S:
+            return False
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # the process is starting, or ending
+            return False
+        self._flush = loop.call_later(GATHER_S, self._write_gathered)
+        return True
+
+    def _write_gathered(self) -> None:
+        self._flush = None
+        self._last_at = self._monotonic()
+        for output, _ in self._outputs:
+            output.flush()
 
 
 DIRECT = DirectLines()

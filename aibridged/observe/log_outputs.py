@@ -1,9 +1,9 @@
 """Log outputs: files that can be rotated, and streams. Logging never blocks on any of them.
 
-A line is written at once, by the thread that logs it, so that a crash loses none. Only where that
-would block, because a pipe is full or a disk is slow, is it kept for a background thread. Lines
-that can be neither written nor kept are lost and counted, and never printed elsewhere: they may
-contain prompts.
+A line is written at once, by the thread that logs it, so that a crash loses none; lines that are
+logged for `later` are gathered, and written together. Only where writing would block, because a
+pipe is full or a disk is slow, is a line kept for a background thread. Lines that can be neither
+written nor kept are lost and counted, and never printed elsewhere: they may contain prompts.
 """
 
 import os
@@ -78,6 +78,7 @@ class LogOutput:
         self._is_taken = False  # a thread writes
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
+        self._gathered = bytearray()
         self._thread: threading.Thread | None = None
         self._shun_until = 0.0
         self._is_refused = False
@@ -86,12 +87,30 @@ class LogOutput:
         self._look()
         _OUTPUTS.add(self)
 
-    def write(self, line: str) -> None:
-        """Write the line or keep it. Never raises: loguru would print it on stderr."""
+    def write(self, line: str, *, later: bool = False) -> None:
+        """Write the line or keep it, if `later` with the next one that isn't, or by `flush`.
+
+        Never raises: loguru would print it on stderr.
+        """
         try:
-            self._write(line.encode(self._encoding, "backslashreplace"))
+            data = line.encode(self._encoding, "backslashreplace")
+            if later:
+                with self._lock:
+                    if len(self._gathered) + len(data) <= _PIECE_BYTES:
+                        self._gathered += data
+                        return
+            if self._gathered:
+                self.flush()
+            self._write(data)
         except Exception:  # noqa: BLE001 - a log line must not fail a request
             count_lost(Loss.UNWRITABLE)
+
+    def flush(self) -> None:
+        """Write the lines that were gathered."""
+        with self._lock:
+            gathered, self._gathered = bytes(self._gathered), bytearray()
+        if gathered:
+            self._write(gathered)
 
     def _write(self, data: bytes) -> None:
         rest = b""
@@ -124,6 +143,7 @@ class LogOutput:
 
     def stop(self) -> None:
         """Stop; loguru calls this. Kept lines are still written."""
+        self.flush()
         with self._lock:
             self.is_closed = True
             if not self._is_taken:
@@ -131,6 +151,7 @@ class LogOutput:
 
     def finish(self, timeout: float) -> None:
         """Wait for the kept lines, for up to `timeout` seconds; what is left then is lost."""
+        self.flush()
         if (thread := self._thread) is not None:
             thread.join(timeout)
         with self._lock:
@@ -265,6 +286,7 @@ class LogFile(LogOutput):
             OSError: it can't be opened; the old one is kept.
         """
         opened = _open(self.place)
+        self.flush()
         # Another thread may be writing: the descriptor number stays, and its target changes.
         os.dup2(opened, self._descriptor, inheritable=False)
         os.close(opened)

@@ -1,5 +1,7 @@
 """The lines of requests, which look as if loguru had written them."""
 
+import asyncio
+import os
 import re
 
 import msgspec
@@ -8,7 +10,7 @@ from loguru import logger
 
 from aibridged.observe.direct_lines import DIRECT
 from aibridged.observe.events import request_finished
-from aibridged.observe.log_outputs import LOST, Loss
+from aibridged.observe.log_outputs import LOST, Loss, reopen
 from aibridged.observe.logging import configure
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 from aibridged.observe.scope import SCOPE, Scope
@@ -134,3 +136,54 @@ def test_one_that_cannot_be_formatted_is_counted(human, capfd):
     request_finished(msgspec.structs.replace(REQUEST, provider=Unprintable()))
     assert LOST[Loss.UNFORMATTABLE] == lost + 1
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def writes(monkeypatch):
+    """What is written to files, by each call."""
+    written, write = [], os.write
+
+    def noted(descriptor, data):
+        written.append(bytes(data))
+        return write(descriptor, data)
+
+    monkeypatch.setattr("aibridged.observe.log_outputs.os.write", noted)
+    return written
+
+
+async def test_lines_that_come_together_are_written_together(human, writes):
+    human.configure()
+    for _ in range(5):
+        request_finished(REQUEST)
+    assert [data.count(b"\n") for data in writes] == [1]
+    while len(writes) < 2:
+        await asyncio.sleep(0.001)
+    assert [data.count(b"\n") for data in writes] == [1, 4]
+
+
+async def test_lines_stay_in_order_and_whole(human, writes):
+    human.configure()
+    for _ in range(20):
+        request_finished(REQUEST)
+    logger.info("Another line")
+    assert all(data.endswith(b"\n") and len(data) <= 4096 for data in writes)
+    lines = human.lines()
+    assert len(lines) == 21
+    assert lines[-1] == "Another line"
+
+
+async def test_what_was_gathered_is_written_before_the_output_changes(human, sink):
+    human.configure()
+    request_finished(REQUEST)
+    request_finished(REQUEST)
+    sink("human", "other").configure()
+    assert len(human.path.read_text(encoding="utf-8").splitlines()) == 2
+
+
+async def test_a_rotated_file_gets_what_was_gathered_before(human):
+    human.configure()
+    request_finished(REQUEST)
+    request_finished(REQUEST)
+    rotated = human.path.rename(human.path.with_suffix(".1"))
+    reopen()
+    assert len(rotated.read_text(encoding="utf-8").splitlines()) == 2
