@@ -97,6 +97,10 @@ class GatewayRequest(web.BaseRequest):
         request.given_id = request_id
         return request
 
+    def forget_task(self) -> None:
+        """Break the reference cycle with its task, at the end."""
+        self._task = None  # type: ignore[assignment]
+
     @classmethod
     def make(
         cls,

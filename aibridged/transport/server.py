@@ -23,6 +23,7 @@ from aibridged.transport.client_buffers import StalledClients, bound_unsent
 from aibridged.transport.head_reader import is_too_large
 from aibridged.transport.refusal import refusal
 from aibridged.transport.request import GatewayRequest, Handler
+from aibridged.transport.serial_handler import SerialHandler
 
 # Longer than the idle timeout of load balancers in front, so that they close first.
 _KEEPALIVE_S = 620.0
@@ -48,7 +49,7 @@ class Limits:
     half_close: bool = False
 
 
-class Connection(RequestHandler):
+class Connection(SerialHandler):
     """One client connection of a `Server`.
 
     `is_surplus` says that it has no place: only probes are served.

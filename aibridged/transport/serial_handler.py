@@ -1,0 +1,95 @@
+"""Serves the requests of a client connection in one task.
+
+aiohttp starts a task for each, which takes two more turns of the event loop. Its own parts do the
+rest: they parse, call the handler, and finish responses.
+"""
+
+import asyncio
+
+from aiohttp import StreamReader
+from aiohttp.http import RawRequestMessage, StreamWriter
+from aiohttp.web_protocol import RequestHandler
+
+from aibridged.transport.request import GatewayRequest
+
+
+class SerialHandler(RequestHandler):
+    """aiohttp's connection, whose handlers share its task and its context.
+
+    So a handler leaves no context variable behind that must not be seen by the next one.
+    """
+
+    __slots__ = ()
+
+    async def start(self) -> None:
+        """Serve the requests, one after another."""
+        while not self._force_close:
+            if not self._messages:
+                self._waiter = self._loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            message, body = self._messages[0]
+            if not isinstance(message, RawRequestMessage):
+                await super().start()  # the connection's last: it isn't HTTP
+                return
+            self._messages.popleft()
+            if self._parser is not None:
+                self._parser.message_consumed()
+            if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+                self._resume_reading_if_drained()
+            if not await self._serve(message, body):
+                break
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _serve(self, message: RawRequestMessage, body: StreamReader) -> bool:
+        """Serve one request; returns whether the connection stays open for another."""
+        task = self._task_handler or asyncio.current_task()
+        assert task is not None
+        assert self._request_handler is not None
+        writer = StreamWriter(self, self._loop)
+        request = GatewayRequest(message, body, self, writer, task, self._loop)
+        try:
+            response, is_gone = await self._handle_request(request, None, self._request_handler)
+            if is_gone:
+                return False
+            self._keepalive = bool(response.keep_alive)
+            if not body.is_eof() and not await self._read_rest(body):
+                self.close()
+        except ConnectionError:
+            return False
+        except Exception as error:  # noqa: BLE001 - the connection's failure, not the daemon's
+            self.log_exception(exc_info=error)
+            self.force_close()
+        except BaseException:
+            self.force_close()
+            raise
+        finally:
+            request.forget_task()
+        if not self._keepalive or self._close or self._force_close:
+            return False
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(
+                self._next_keepalive_close_time, self._process_keepalive
+            )
+        return True
+
+    async def _read_rest(self, body: StreamReader) -> bool:
+        """Read a body that nobody wanted, for a while; returns whether that was all of it.
+
+        A connection that is closed with unread bytes is reset, before the response is read.
+        """
+        if self._force_close:
+            return True
+        try:
+            async with asyncio.timeout(self._lingering_time):
+                while not body.is_eof():
+                    await body.readany()
+        except TimeoutError:
+            return False
+        return True
