@@ -1,6 +1,5 @@
 """The lines of requests, which look as if loguru had written them."""
 
-import asyncio
 import os
 import re
 
@@ -14,6 +13,7 @@ from aibridged.observe.log_outputs import LOST, Loss, reopen
 from aibridged.observe.logging import configure
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 from aibridged.observe.scope import SCOPE, Scope
+from tests.waiting import until
 
 REQUEST = RequestSummary(
     request_id="r1",
@@ -156,8 +156,7 @@ async def test_lines_that_come_together_are_written_together(human, writes):
     for _ in range(5):
         request_finished(REQUEST)
     assert [data.count(b"\n") for data in writes] == [1]
-    while len(writes) < 2:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(writes) == 2)
     assert [data.count(b"\n") for data in writes] == [1, 4]
 
 
