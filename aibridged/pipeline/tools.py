@@ -51,25 +51,35 @@ def stage(components: Components, handler: Handler) -> Handler | None:
     return tools
 
 
+class _Known(NamedTuple):
+    """A toolbox's tools, as they were encoded, and by the names that the model knows."""
+
+    tools: tuple[Tool, ...]
+    offer: Offer
+    by_name: dict[str, Tool]
+
+
 class _Offered(NamedTuple):
-    """A request with injected tools, and the toolbox that runs them."""
+    """A request with injected tools, the toolbox that runs them, and what is known of it."""
 
     injection: Injection
     toolbox: Toolbox
+    known: _Known
 
     @property
     def tools(self) -> dict[str, Tool]:
         """The tools, by the names that the model knows."""
-        return {tool.name: tool for tool in self.toolbox.tools if tool.name in self.injection.names}
+        names, by_name = self.injection.names, self.known.by_name
+        if names is self.known.offer.names:
+            return by_name
+        return {name: tool for name, tool in by_name.items() if name in names}
 
 
 class _Offers:
     """The encoded tools of each toolbox. A toolbox's tools may change, but hardly ever do."""
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[Toolbox, tuple[tuple[Tool, ...], Offer]] = (
-            WeakKeyDictionary()
-        )
+        self._known: WeakKeyDictionary[Toolbox, _Known] = WeakKeyDictionary()
         self._warned: WeakKeyDictionary[Toolbox, tuple[str, ...]] = WeakKeyDictionary()
 
     async def put_into(self, context: RequestContext, fields: Fields) -> _Offered | None:
@@ -84,18 +94,20 @@ class _Offers:
         toolbox = await bridge.toolbox() if found is not None else None
         if found is None or toolbox is None:
             return None
-        injection = found.inject(self._of(toolbox))
+        known = self._of(toolbox)
+        injection = found.inject(known.offer)
         if injection is None:
             return None
         self._warn(toolbox, injection.over_limit)
-        return _Offered(injection, toolbox)
+        return _Offered(injection, toolbox, known)
 
-    def _of(self, toolbox: Toolbox) -> Offer:
+    def _of(self, toolbox: Toolbox) -> _Known:
         tools = tuple(toolbox.tools)
         known = self._known.get(toolbox)
-        if known is None or known[0] != tools:
-            known = self._known[toolbox] = (tools, Offer(tools))
-        return known[1]
+        if known is None or known.tools != tools:
+            known = _Known(tools, Offer(tools), {tool.name: tool for tool in tools})
+            self._known[toolbox] = known
+        return known
 
     def _warn(self, toolbox: Toolbox, left_out: tuple[str, ...]) -> None:
         """Warn about tools that don't fit, once per list of tools."""

@@ -114,6 +114,11 @@ class UpstreamResponse:
         await self._arrival(1)
         if not self._pieces and self.error is not None:
             raise self.error
+        return self.first
+
+    @property
+    def first(self) -> bytes:
+        """The first bytes that wait to be read, if there are any."""
         return self._pieces[0] if self._pieces else b""
 
     async def peek(self, most: int) -> bytes:

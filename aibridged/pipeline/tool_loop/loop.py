@@ -91,7 +91,8 @@ class ToolLoop:
     async def _respond(self, turn: Turn) -> web.StreamResponse | None:
         """Relay a turn's visible part to the client; None if tools are to be run now."""
         if turn.may_be_mislabelled:
-            turn.look_at(await self._awaited(turn.response.beginning()))
+            source = turn.response
+            turn.look_at(source.first or await self._awaited(source.beginning()))
         if turn.opens_stream():
             return await self._stream(turn)
         if self._response is not None:
@@ -249,6 +250,8 @@ class ToolLoop:
 
     async def _next(self, turn: Turn) -> bytes:
         """The next bytes of a response, empty at its end; raises if it breaks off."""
+        if turn.response.waiting or turn.response.is_whole:  # as mostly: that needs no deadline
+            return turn.response.take()
         return await self._awaited(turn.response.read())
 
     async def _awaited(self, coming: Awaitable[bytes]) -> bytes:

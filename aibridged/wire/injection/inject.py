@@ -81,16 +81,24 @@ class Candidate:
         Nothing else in it changes, but that parallel calls are switched off. A tool whose name the
         client has, too, is left out. None where there is room for no tool.
         """
-        fields, api = self._fields, self._api
-        fitting = [(name, tool) for name, tool in offer.encoded(api) if name not in self._own]
-        room = max(0, MAX_TOOLS[api] - len(self._own))
+        own, api = self._own, self._api
+        if offer.names.isdisjoint(own) and 0 < len(offer) <= MAX_TOOLS[api] - len(own):
+            # As nearly always: all of them, and they have been joined before.
+            return self._injected(offer.joined(api), offer.names, ())
+        fitting = [(name, tool) for name, tool in offer.encoded(api) if name not in own]
+        room = max(0, MAX_TOOLS[api] - len(own))
         chosen = fitting[:room]
         over_limit = tuple(name for name, _ in fitting[room:])
         if not chosen:
             return None
-        edits = [fields.prepend("tools", b",".join(tool for _, tool in chosen))]
-        edits += _one_by_one(api, self._model, fields)
         names = frozenset(name for name, _ in chosen)
+        return self._injected(b",".join(tool for _, tool in chosen), names, over_limit)
+
+    def _injected(
+        self, tools: bytes, names: frozenset[str], over_limit: tuple[str, ...]
+    ) -> Injection:
+        fields = self._fields
+        edits = [fields.prepend("tools", tools), *_one_by_one(self._api, self._model, fields)]
         return Injection(fields.edit(*edits), names, over_limit)
 
 

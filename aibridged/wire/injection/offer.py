@@ -27,11 +27,22 @@ class OfferedTool(Protocol):
 
 
 class Offer:
-    """Tools in a stable order, encoded for each API on first use."""
+    """Tools in a stable order, encoded for each API on first use; `names` are theirs."""
 
     def __init__(self, tools: Sequence[OfferedTool]) -> None:
+        self.names = frozenset(tool.name for tool in tools)
         self._tools = tools
         self._encoded: dict[WireApi, list[tuple[str, bytes]]] = {}
+        self._joined: dict[WireApi, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    def joined(self, api: WireApi) -> bytes:
+        """All the tools, as the items of a JSON array."""
+        if api not in self._joined:
+            self._joined[api] = b",".join(tool for _, tool in self.encoded(api))
+        return self._joined[api]
 
     def encoded(self, api: WireApi) -> Sequence[tuple[str, bytes]]:
         """Names, and the tools as JSON."""
