@@ -14,17 +14,23 @@ from aibridged.identity.lookups import Lookups
 from aibridged.identity.revocation import keep_rechecking, keep_revoking
 from aibridged.identity.throttle import Throttle
 from aibridged.identity.tokens import TokenStore
+from aibridged.records.database import Engine, make_engine
 from aibridged.tasks import Tasks
 
 
 def make_gatekeeper(
-    settings: Settings, tokens: TokenStore | None, clock: Clock, stack: AsyncExitStack
+    settings: Settings, engine: Engine | None, clock: Clock, stack: AsyncExitStack
 ) -> tuple[Gatekeeper, Throttle]:
     """The gatekeeper, and the throttle in front of it; `stack` closes what they use.
 
-    Tokens are looked up in `tokens`, if there is a store, else at Coder, else at the gateway that
-    the AI Proxy hands over to.
+    Tokens are looked up in the database of `engine`, if this daemon has its own, else at Coder,
+    else at the gateway that the AI Proxy hands over to.
     """
+    tokens = None
+    if engine is not None and settings.auth == "token":
+        kept = make_engine(engine.url, kept=token_authenticator.CONNECTIONS)
+        stack.callback(kept.dispose)
+        tokens = TokenStore(kept, clock)
     active_requests = ActiveRequests(clock, grace=settings.revocation_grace)
     gatekeeper = _make(settings, tokens, clock, active_requests, stack)
     module = http_lookup if tokens is None else token_authenticator

@@ -210,7 +210,7 @@ async def make_resources(
     tasks.start(keep_summarising(usual_costs, first=FIRST_S), "usual costs of sessions")
     stack.callback(usual_costs.stop)
     stack.push_async_callback(tasks.cancel)
-    gatekeeper, gate = make_gatekeeper(settings, tokens, clock, stack)
+    gatekeeper, gate = make_gatekeeper(settings, engine, clock, stack)
     stack.callback(api.close)
     stack.callback(spend_limit_api.close)
     now = clock.wall().timestamp()

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from aibridged.config import extras
 from aibridged.config.key_mistakes import POSTGRES_FORM
@@ -98,8 +98,11 @@ def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engine:
+def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S, kept: int = 0) -> sa.Engine:
     """An engine that opens connections on demand and closes them after use.
+
+    With `kept` it has so many at most, and keeps them open: for many short transactions, of which
+    opening is the greatest part. One that is no longer usable is replaced before it is used.
 
     `busy_timeout` is in seconds. Transactions on SQLite begin where SQLAlchemy begins them, for
     schema changes too.
@@ -108,7 +111,7 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engi
         DatabaseError: the driver is missing, or the SQLite file can't be created.
     """
     if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url, busy_timeout)
+        return _sqlite_engine(url, busy_timeout, kept)
     options = {
         "connect_timeout": UNREACHABLE_S,
         "keepalives_idle": UNREACHABLE_S,
@@ -124,7 +127,7 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engi
 
         # Rows are written as tuples, so placeholders go by position and not by name.
         engine = sa.create_engine(
-            url, poolclass=NullPool, connect_args=options, paramstyle="format"
+            url, **_pool(kept), pool_pre_ping=kept > 0, connect_args=options, paramstyle="format"
         )
     except (ImportError, NoSuchModuleError) as error:
         missing = extras.sentences("postgres", "PostgreSQL can't be used")
@@ -175,12 +178,21 @@ def describe_sqlite(version: tuple[int, int, int] = sqlite3.sqlite_version_info)
     )
 
 
-def _sqlite_engine(url: sa.URL, busy_timeout: float) -> sa.Engine:
+def _pool(kept: int) -> dict[str, Any]:
+    """The arguments of an engine whose pool keeps so many connections."""
+    if not kept:
+        return {"poolclass": NullPool}
+    return {"poolclass": QueuePool, "pool_size": kept, "max_overflow": 0, "pool_use_lifo": True}
+
+
+def _sqlite_engine(url: sa.URL, busy_timeout: float, kept: int) -> sa.Engine:
     if url.database:
         _make_private(url.database)
     engine = sa.create_engine(
-        url, poolclass=NullPool, connect_args={"timeout": busy_timeout, "check_same_thread": False}
+        url, **_pool(kept), connect_args={"timeout": busy_timeout, "check_same_thread": False}
     )
+    if kept and url.database:
+        _keep_to_file(engine.pool, url.database)
 
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: Any) -> None:
@@ -199,6 +211,27 @@ def _sqlite_engine(url: sa.URL, busy_timeout: float) -> sa.Engine:
         connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
 
     return engine
+
+
+def _keep_to_file(pool: Pool, path: str) -> None:
+    """Replace kept connections to a file that isn't the one at the path any more."""
+
+    @sa.event.listens_for(pool, "connect")
+    def connected(_connection: Any, record: Any) -> None:
+        record.info["file"] = _file_at(path)
+
+    @sa.event.listens_for(pool, "checkout")
+    def check(_connection: Any, record: Any, _fairy: Any) -> None:
+        if record.info["file"] != _file_at(path):
+            raise DisconnectionError("the database file was replaced")
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _make_private(path: str) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import threading
 import traceback
 
@@ -91,13 +92,27 @@ async def test_uses_wait_for_each_other_and_requests_do_not(store, clock, token,
 
     monkeypatch.setattr(store, "record_uses", record_uses)
     others = [store.create_token("alice", name="", lifetime=None)[1].reveal() for _ in range(3)]
-    authenticator = TokenAuthenticator(store, clock)
-    for text in (token, *others, *others):
+    authenticator = TokenAuthenticator(store, clock, gather=0)
+    assert await authenticator.authenticate(token) is not None
+    await asyncio.sleep(0)  # the first write begins
+    for text in (*others, *others):
         assert await authenticator.authenticate(text) is not None
     assert written == []
     goes_on.set()
     await authenticator.close()
     assert written == [[token.split("_")[1]], sorted(text.split("_")[1] for text in others)]
+
+
+async def test_uses_of_a_while_are_one_write(store, clock, token, monkeypatch):
+    written = []
+    monkeypatch.setattr(store, "record_uses", lambda used_at, _: written.append(sorted(used_at)))
+    other = store.create_token("alice", name="", lifetime=None)[1].reveal()
+    authenticator = TokenAuthenticator(store, clock)
+    for text in (token, other):
+        await authenticator.authenticate(text)
+    assert written == []
+    await authenticator.close()
+    assert written == [sorted(text.split("_")[1] for text in (token, other))]
 
 
 async def test_a_store_that_cannot_be_written_to_costs_a_log_line(

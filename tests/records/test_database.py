@@ -113,3 +113,26 @@ def test_a_place_has_no_credentials(url, place):
 def test_the_place_of_a_file_is_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert place_of(database_url(Path("x"))) == ("SQLite", f"{tmp_path}/x/aibridged.db")
+
+
+def test_kept_connections_are_used_again(tmp_path):
+    engine = make_engine(database_url(tmp_path), kept=2)
+    used = set()
+    for _ in range(3):
+        with engine.begin() as connection:
+            used.add(id(connection.connection.dbapi_connection))
+    assert len(used) == 1
+    engine.dispose()
+
+
+def test_a_kept_connection_to_a_file_that_was_replaced_is_not_used(tmp_path):
+    url = database_url(tmp_path)
+    engine = make_engine(url, kept=1)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE before (x)")
+    (tmp_path / "aibridged.db").rename(tmp_path / "old.db")
+    for beside in ("-wal", "-shm"):
+        (tmp_path / f"aibridged.db{beside}").unlink(missing_ok=True)
+    with engine.begin() as connection:
+        assert sa.inspect(connection).get_table_names() == []
+    engine.dispose()
