@@ -28,10 +28,13 @@ class Kept(Protocol):
 
 
 class Expiring(Generic[V]):
-    """A cache of at most `most` values. Times are monotonic seconds."""
+    """A cache of at most `most` values. Times are monotonic seconds.
+
+    `most` may be changed: where there are more, two go for each that is put.
+    """
 
     def __init__(self, most: int, clock: Clock) -> None:
-        self._most = most
+        self.most = most
         self._now = clock.monotonic
         self._kept: OrderedDict[bytes, tuple[V, float]] = OrderedDict()
 
@@ -51,8 +54,10 @@ class Expiring(Generic[V]):
             return
         self._kept[key] = value, self._now() + seconds
         self._kept.move_to_end(key)
-        if len(self._kept) > self._most:
+        if len(self._kept) > self.most:
             self._kept.popitem(last=False)
+            if len(self._kept) > self.most:
+                self._kept.popitem(last=False)
 
     def get(self, key: bytes) -> V | None:
         """The value, or None if it is missing or expired."""

@@ -137,8 +137,10 @@ class Composition:
             resources.bridges.close()
         resources.bridges.limit(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
         if isinstance(resources.gatekeeper, CachedAuthenticator):
-            resources.gatekeeper.remember_for(
-                good_ttl=settings.auth_cache_ttl, bad_ttl=settings.auth_cache_bad_ttl
+            resources.gatekeeper.limit(
+                good_ttl=settings.auth_cache_ttl,
+                bad_ttl=settings.auth_cache_bad_ttl,
+                max_entries=settings.auth_cache_size,
             )
         self._prune(settings)
         return self.components

@@ -52,6 +52,7 @@ def _make(
         clock=clock,
         good_ttl=settings.auth_cache_ttl,
         bad_ttl=settings.auth_cache_bad_ttl,
+        max_entries=settings.auth_cache_size,
     )
     if tokens is not None:
         own = token_authenticator.TokenAuthenticator(tokens, clock)

@@ -62,8 +62,9 @@ class CachedAuthenticator:
         self._forgettings = 0
         self.forget_all()
 
-    def remember_for(self, *, good_ttl: float, bad_ttl: float) -> None:
-        """Set the TTLs; if they are new, forget all entries."""
+    def limit(self, *, good_ttl: float, bad_ttl: float, max_entries: int) -> None:
+        """Set the TTLs and the size; if a TTL is new, forget all entries."""
+        self._max_entries = self._good.most = self._bad.most = max_entries
         if (good_ttl, bad_ttl) == (self._good_ttl, self._bad_ttl):
             return
         self._good_ttl, self._bad_ttl = good_ttl, bad_ttl

@@ -57,3 +57,15 @@ def test_the_oldest_may_be_dropped(memory):
     memory.put(b"b", 2, 10)
     memory.drop_oldest()
     assert (memory.get(b"a"), memory.get(b"b")) == (None, 2)
+
+
+def test_what_is_too_much_for_a_smaller_one_goes_little_by_little(memory):
+    for key in (b"a", b"b", b"c"):
+        memory.put(key, key, 10)
+    memory.most = 1
+    lengths = []
+    for key in (b"d", b"e"):
+        memory.put(key, key, 10)
+        lengths.append(len(memory))
+    assert lengths == [2, 1]
+    assert memory.get(b"e") == b"e"

@@ -164,6 +164,12 @@ async def test_what_a_reload_leaves_as_it_was_is_kept(start_gateway):
     assert composition._audit_pruning.task is None
 
 
+async def test_the_cache_of_tokens_has_its_new_size(start_gateway):
+    gateway = await start_gateway(auth="token")
+    reload(gateway, auth_cache_size=3)
+    assert gateway._composition.resources.gatekeeper._good.most == 3
+
+
 async def test_slots_count_the_requests_that_are_under_way(start_gateway, fake, ask, stream):
     gateway = await start_gateway(max_concurrency=3)
     gates = [asyncio.Event(), asyncio.Event()]

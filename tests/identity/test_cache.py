@@ -10,7 +10,7 @@ from aibridged.identity.base import (
     Rejection,
     TokenRejectedError,
 )
-from aibridged.identity.cache import BAD_TTL_S, GOOD_TTL_S, CachedAuthenticator
+from aibridged.identity.cache import BAD_TTL_S, GOOD_TTL_S, MAX_ENTRIES, CachedAuthenticator
 
 ALICE = Actor("1", "alice", "token-1")
 BOB = Actor("2", "bob", "token-2")
@@ -137,8 +137,18 @@ async def test_whether_a_token_is_known_to_be_wrong_can_be_asked(cache, backend,
 
 async def test_times_that_are_not_new_forget_nothing(cache):
     await cache.authenticate("alice")
-    cache.remember_for(good_ttl=GOOD_TTL_S, bad_ttl=BAD_TTL_S)
+    cache.limit(good_ttl=GOOD_TTL_S, bad_ttl=BAD_TTL_S, max_entries=MAX_ENTRIES)
     assert cache.known("alice") is not None
+
+
+async def test_a_new_size_counts_for_what_comes(cache, backend):
+    for token in ("alice", "bob"):
+        await cache.authenticate(token)
+    cache.limit(good_ttl=GOOD_TTL_S, bad_ttl=BAD_TTL_S, max_entries=1)
+    assert cache.known("alice") is not None
+    await cache.authenticate("alice2")
+    tokens = ("alice", "bob", "alice2")
+    assert [token for token in tokens if cache.known(token) is not None] == ["alice2"]
 
 
 async def test_both_times_can_be_set_and_0_remembers_nothing(backend, clock):
@@ -156,7 +166,7 @@ async def test_new_times_count_for_new_answers_and_the_old_ones_are_forgotten(
 ):
     await cache.authenticate("alice")
     await cache.authenticate("nobody")
-    cache.remember_for(good_ttl=5, bad_ttl=2)
+    cache.limit(good_ttl=5, bad_ttl=2, max_entries=MAX_ENTRIES)
     assert cache.known("alice") is None
     for seconds in (0, 2, 3):
         clock.advance(seconds)

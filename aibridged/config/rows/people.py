@@ -49,6 +49,14 @@ class PeopleRows:
         group=Group.IDENTITY,
         help="Cache lifetime of a rejected token.",
     )
+    auth_cache_size: int = option(
+        "aibridge-auth-cache-size",
+        yaml="aibridge.auth_cache_size",
+        kind=kinds.POSITIVE,
+        default="10000",
+        group=Group.IDENTITY,
+        help="Maximum number of valid tokens in the cache, and of rejected ones.",
+    )
     revocation_grace: float = option(
         "aibridge-revocation-grace",
         yaml="aibridge.revocation_grace",
