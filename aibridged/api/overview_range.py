@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from aibridged.api.filters import BadFilterError
 from aibridged.records.query_results import Filter, UsageBy
-from aibridged.records.summarised_hours import HOUR, hour_of
+from aibridged.records.usage_spans import HOUR, hour_of
 
 MAX_DAYS = 400
 """Of a range: each day is a point of every series."""

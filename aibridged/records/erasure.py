@@ -30,13 +30,15 @@ from aibridged.records.schema import (
     refusals,
     spend,
     stored_objects,
+    summarised_spans,
     token_usages,
     tool_usages,
     user_prompts,
     usual_costs,
 )
 from aibridged.records.scrubbing import scrub
-from aibridged.records.summarised_hours import forget
+from aibridged.records.summarised_hours import mark_dirty
+from aibridged.records.usage_spans import SPANS
 
 _T = TypeVar("_T")
 
@@ -154,6 +156,7 @@ class Erasure:
             if elapsed >= (patience if self._has_interceptions(initiator) else least):
                 break
             self._sleep(LOOK_AGAIN_S)
+        self._erase_sums(initiator)
         alerts = budget_alerts.c.subject == user_subject(initiator)
         self._paced(partial(_run, budget_alerts.delete().where(alerts)))
         self._erase_objects(initiator)
@@ -204,7 +207,7 @@ class Erasure:
         if counted:
             connection.execute(token_usages.insert(), counted)
         connection.execute(interceptions.delete().where(interceptions.c.id.in_([*ids])))
-        forget(connection, (row["started_at"] for row in rows))
+        mark_dirty(connection, (row["started_at"] for row in rows))
         return len(rows) == batch
 
     def _anonymous(self, row: sa.RowMapping, id: str) -> dict[str, Any]:
@@ -217,6 +220,17 @@ class Erasure:
             "client_session_id": session.hexdigest(),
             "credential_hint": "",
         }
+
+    def _erase_sums(self, initiator: str) -> None:
+        """What names the person in summaries that aren't made again yet."""
+        for span in SPANS:
+            of, each = span.table.c, summarised_spans.c
+            dirty = sa.select(each.starts_at).where(each.span == span.name, each.is_dirty)
+            theirs = of.initiator_id == initiator
+            found = sa.select(of.starts_at).where(theirs, of.starts_at.in_(dirty)).distinct()
+            for (start,) in self._read(partial(_rows, found)):
+                delete = span.table.delete().where(theirs, of.starts_at == start)
+                self._paced(partial(_run, delete))
 
     def _erase_objects(self, initiator: str) -> None:
         """Who made what a provider stores: read without a lock, since there is no index on it."""

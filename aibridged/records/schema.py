@@ -7,8 +7,9 @@ each person was refused something on a day (in UTC). Of costs, `aibridged_cost_r
 what a usage's was before it was computed again, and `aibridged_spend` what a subject (user, token
 or group pool) has spent and reserved on a day, of the interceptions that started on it: an
 interception's `reserved_nanos` are reserved until it ends, and its `charged_to` are the subjects
-beside its initiator, separated by blanks. `aibridged_usage_hours` sums up usage by the hour (see
-`usage_summaries`), which holds for the hours of `aibridged_summarised_hours` that aren't dirty;
+beside its initiator, separated by blanks. `aibridged_usage_hours`, `aibridged_usage_days` and
+`aibridged_usage_months` sum up usage (see `usage_summaries`), which holds for the hours, days and
+months of `aibridged_summarised_spans` that aren't dirty;
 `aibridged_usual_costs` is what a person's sessions usually cost. An interception has no foreign key
 on its initiator, so that its row outlives the user. The
 provider_model of a token usage is NULL where the tokens are those of the interception's own model,
@@ -251,37 +252,43 @@ budget_alerts = sa.Table(
 COST_COUNTS = ("priced", "estimated", "unpriced")
 """How many parts of a sum have a cost, an estimated one, or no price."""
 
-usage_hours = sa.Table(
-    "aibridged_usage_hours",
-    metadata,
-    sa.Column("hour", UtcDateTime, primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("initiator_id", sa.String(36), nullable=False),
-    sa.Column("username", sa.Text),
-    sa.Column("api_key_id", sa.Text),
-    sa.Column("provider", sa.String(MAX_NAME), nullable=False),
-    sa.Column("provider_name", sa.String(MAX_NAME), nullable=False),
-    sa.Column("model", sa.String(MAX_NAME), nullable=False),
-    sa.Column("client", sa.String(MAX_CLIENT), nullable=False),
-    sa.Column("credential_kind", sa.String(16), nullable=False),
-    sa.Column("credential_hint", sa.String(MAX_CREDENTIAL_HINT), nullable=False),
-    # Those that used the model; of these, those that no other row counts.
-    sa.Column("model_interceptions", sa.BigInteger, nullable=False),
-    sa.Column("interceptions", sa.BigInteger, nullable=False),
-    *(sa.Column(name, sa.BigInteger, nullable=False) for name in TOKEN_COUNTS),
-    sa.Column("cost_nanos", sa.BigInteger, nullable=False),
-    *(sa.Column(name, sa.BigInteger, nullable=False) for name in COST_COUNTS),
-    # Of the former and of the latter, those that failed.
-    sa.Column("model_failed", sa.BigInteger, nullable=False, server_default="0"),
-    sa.Column("failed", sa.BigInteger, nullable=False, server_default="0"),
-    # The rows of an hour are together in the file.
-    sqlite_with_rowid=False,
-)
 
-summarised_hours = sa.Table(
-    "aibridged_summarised_hours",
+def _usage(span: str) -> sa.Table:
+    """Usage by the hour, day or month, which begins at `starts_at`."""
+    return sa.Table(
+        f"aibridged_usage_{span}s",
+        metadata,
+        sa.Column("starts_at", UtcDateTime, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("initiator_id", sa.String(36), nullable=False),
+        sa.Column("username", sa.Text),
+        sa.Column("api_key_id", sa.Text),
+        sa.Column("provider", sa.String(MAX_NAME), nullable=False),
+        sa.Column("provider_name", sa.String(MAX_NAME), nullable=False),
+        sa.Column("model", sa.String(MAX_NAME), nullable=False),
+        sa.Column("client", sa.String(MAX_CLIENT), nullable=False),
+        sa.Column("credential_kind", sa.String(16), nullable=False),
+        sa.Column("credential_hint", sa.String(MAX_CREDENTIAL_HINT), nullable=False),
+        # NULL is open.
+        sa.Column("outcome", sa.String(16)),
+        # Those that used the model; of these, those that no other row counts.
+        sa.Column("model_interceptions", sa.BigInteger, nullable=False),
+        sa.Column("interceptions", sa.BigInteger, nullable=False),
+        *(sa.Column(name, sa.BigInteger, nullable=False) for name in TOKEN_COUNTS),
+        sa.Column("cost_nanos", sa.BigInteger, nullable=False),
+        *(sa.Column(name, sa.BigInteger, nullable=False) for name in COST_COUNTS),
+        # The rows of an hour are together in the file.
+        sqlite_with_rowid=False,
+    )
+
+
+usage_hours, usage_days, usage_months = map(_usage, ("hour", "day", "month"))
+
+summarised_spans = sa.Table(
+    "aibridged_summarised_spans",
     metadata,
-    sa.Column("hour", UtcDateTime, primary_key=True),
+    sa.Column("span", sa.String(8), primary_key=True),
+    sa.Column("starts_at", UtcDateTime, primary_key=True),
     sa.Column("is_dirty", sa.Boolean, nullable=False),
     # A lease of the daemon that is at it.
     sa.Column("claimed_by", sa.BigInteger),

@@ -1,10 +1,11 @@
 """Which hours of usage have been summed up, and are no longer so once something changes.
 
-An hour is clean (its summary is exact), dirty, or has no row. A transaction that changes an hour
-that may have been summed up marks it dirty, so that no reader sees the one without the other. What
-that costs is next to nothing: hours are summed up when they have been over for `SETTLED_S`, and of
-those that have been over for less than `LATE_S` nothing is marked. The time between is for the
-clocks of several daemons, and for transactions under way.
+An hour is clean (its summary is exact), dirty, or has no row; so are days and months. A transaction
+that changes an hour that may have been summed up marks it dirty, with its day and its month, so
+that no reader sees the one without the other. What that costs is next to nothing: hours are summed
+up when they have been over for `SETTLED_S`, and of those that have been over for less than `LATE_S`
+nothing is marked. The time between is for the clocks of several daemons, and for transactions under
+way.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,20 +23,15 @@ from aibridged.records.facts import (
     InterceptionStart,
     TokenUsageRecord,
 )
-from aibridged.records.schema import summarised_hours, usage_hours
+from aibridged.records.schema import summarised_spans
 from aibridged.records.statements import Statement
+from aibridged.records.usage_spans import HOUR, hour_of, spans_of
 
-HOUR = timedelta(hours=1)
 SETTLED_S = 600.0
 LATE_S = 300.0
 
 _COUNTED = (InterceptionEnd, BackgroundRecord, TokenUsageRecord)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
-
-def hour_of(at: datetime) -> datetime:
-    """The hour that a time is in, by its beginning."""
-    return at.replace(minute=0, second=0, microsecond=0)
 
 
 def hours_of_stored(times: Iterable[datetime | str]) -> Sequence[datetime]:
@@ -100,7 +96,10 @@ class HourMarks:
         self._mark(backend, hours_of_stored(at for (at,) in deleted))
 
     def _mark(self, backend: _Writing, hours: Sequence[datetime]) -> None:
-        rows = [self._sql.row(hour=backend.time(hour)) for hour in hours]
+        rows = [
+            self._sql.row(span=span.name, starts_at=backend.time(start))
+            for span, start in spans_of(hours)
+        ]
         if rows:
             backend.execute_many(self._sql.sql, rows)
 
@@ -115,26 +114,22 @@ def _hour_of_id(id: str) -> datetime:
 
 
 def marking_dirty(dialect: str) -> Any:
-    """The statement that marks `hour` dirty; a daemon that is summing it up starts again."""
-    statement = insert(dialect, summarised_hours)
-    return statement.values(hour=sa.bindparam("hour"), is_dirty=sa.true()).on_conflict_do_update(
-        index_elements=[summarised_hours.c.hour],
+    """The statement that marks a span dirty; a daemon that is summing it up starts again."""
+    statement = insert(dialect, summarised_spans)
+    names = ("span", "starts_at")
+    return statement.values(
+        **{name: sa.bindparam(name) for name in names}, is_dirty=sa.true()
+    ).on_conflict_do_update(
+        index_elements=[summarised_spans.c[name] for name in names],
         set_={"is_dirty": sa.true(), "claimed_by": sa.null(), "claimed_until": sa.null()},
     )
 
 
-def mark_dirty(connection: sa.Connection, hours: Iterable[datetime]) -> None:
-    """Mark the hours dirty that these times are in: the usage of interceptions has changed.
+def mark_dirty(connection: sa.Connection, times: Iterable[datetime]) -> None:
+    """Mark the spans dirty that these times are in: the usage of interceptions has changed.
 
     In the transaction that changes it, which may have begun before.
     """
-    rows = [{"hour": hour} for hour in sorted({hour_of(at.astimezone(UTC)) for at in hours})]
+    rows = [{"span": span.name, "starts_at": start} for span, start in spans_of(times)]
     if rows:
         connection.execute(marking_dirty(connection.dialect.name), rows)
-
-
-def forget(connection: sa.Connection, hours: Iterable[datetime]) -> None:
-    """Mark the hours dirty and delete their summaries, which name people."""
-    found = {hour_of(at.astimezone(UTC)) for at in hours}
-    mark_dirty(connection, found)
-    connection.execute(usage_hours.delete().where(usage_hours.c.hour.in_(sorted(found))))

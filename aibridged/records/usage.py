@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from aibridged.core.money import NanoDollars
@@ -16,8 +15,9 @@ from aibridged.records.usage_refusals import counts_refusals, refused
 from aibridged.records.usage_sums import SUMS
 
 _TIMES = (UsageBy.DAY, UsageBy.HOUR)
+OVERLAPPING = (UsageBy.MODEL, UsageBy.GROUP)
+"""In which an interception may count more than once."""
 _TOTAL = "TOTAL"
-_ALL = "all_"
 COUNTS = (*INTERCEPTIONS, *SUMS, "refused")
 _STREAMED_ROWS = 1000  # in memory at once
 
@@ -32,20 +32,13 @@ def find_usage(
     once. `sort` is a dimension, or the name of a number of a `Usage`; by default those with the
     most tokens are first, and times newest first.
     """
-    parts = Parts(connection, by, resolved(connection, wanted))
     is_refused_known = counts_refusals(by, wanted)
-    found = summed(parts, by, wanted, with_refusals=is_refused_known).subquery()
-    sums = (sa.func.sum(found.c[name]).over().label(f"{_ALL}{name}") for name in COUNTS)
-    statement = sa.select(found, *sums).order_by(*_order(found, by, sort)).limit(wanted.limit)
-    rows = connection.execute(statement).all()
-    totals = [_of_row(row, by, is_refused_known) for row in rows]
-    if UsageBy.GROUP in by:
-        _, total = find_usage(connection, [], wanted)
-        return totals, msgspec.structs.replace(total, refused=None)
-    counts = {name: int(rows[0]._mapping[f"{_ALL}{name}"]) if rows else 0 for name in COUNTS}
-    if UsageBy.MODEL in by and wanted.model is None:
-        counts |= _once_each(connection, parts)
-    return totals, made({}, counts, is_refused_known)
+    found = _found(connection, by, wanted, is_refused_known)
+    statement = sa.select(found).order_by(*_order(found, by, sort)).limit(wanted.limit)
+    totals = [_of_row(row, by, is_refused_known) for row in connection.execute(statement)]
+    # Longer spans tell it than tell what is asked by day, and each interception counts once.
+    whole = sa.select(_found(connection, [], wanted, is_refused_known))
+    return totals, _of_row(connection.execute(whole).one(), [], is_refused_known)
 
 
 def stream_usage(
@@ -53,19 +46,18 @@ def stream_usage(
 ) -> Iterator[Usage]:
     """All totals, in the same order, a few at a time in memory, without their sum."""
     is_refused_known = counts_refusals(by, wanted)
-    parts = Parts(connection, by, resolved(connection, wanted))
-    found = summed(parts, by, wanted, with_refusals=is_refused_known).subquery()
+    found = _found(connection, by, wanted, is_refused_known)
     statement = sa.select(found).order_by(*_order(found, by, None))
     streaming = connection.execution_options(yield_per=_STREAMED_ROWS)
     for row in streaming.execute(statement):
         yield _of_row(row, by, is_refused_known)
 
 
-def _once_each(connection: sa.Connection, parts: Parts) -> Mapping[str, int]:
-    """The interceptions, and those that failed, each counted once."""
-    found = sa.union_all(*parts.counts()).subquery()
-    row = connection.execute(sa.select(*(sa.func.sum(found.c[name]) for name in INTERCEPTIONS)))
-    return {name: int(number or 0) for name, number in zip(INTERCEPTIONS, row.one(), strict=True)}
+def _found(
+    connection: sa.Connection, by: Sequence[UsageBy], wanted: Filter, with_refusals: bool
+) -> sa.Subquery:
+    parts = Parts(connection, by, resolved(connection, wanted))
+    return summed(parts, by, wanted, with_refusals=with_refusals).subquery()
 
 
 def _order(
@@ -114,11 +106,9 @@ def summed(
     group = sa.func.coalesce(groups.c.name, NONE)
     keys = [group if each is UsageBy.GROUP else rows.c[key_of(each)] for each in by]
     named = [key.label(each.value) for key, each in zip(keys, by, strict=True)]
-    sums = {name: sa.func.sum(rows.c[name]) for name in COUNTS}
-    found = sa.select(*named, *(each.label(name) for name, each in sums.items()))
-    found = found.select_from(source).group_by(*keys)
-    # A part may have subtracted all that there was in another.
-    return found.having(sums["interceptions"] + sums["refused"] > 0) if keys else found
+    sums = (sa.func.coalesce(sa.func.sum(rows.c[name]), 0).label(name) for name in COUNTS)
+    found = sa.select(*named, *sums)
+    return found.select_from(source).group_by(*keys)
 
 
 def _of_row(row: sa.Row[Any], by: Sequence[UsageBy], is_refused_known: bool) -> Usage:

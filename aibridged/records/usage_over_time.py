@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from aibridged.records.filters import PARTS, conditions, resolved
 from aibridged.records.query_results import Filter, Usage, UsageBy
-from aibridged.records.schema import TOKEN_COUNTS, interceptions, usage_hours
-from aibridged.records.summarised_hours import HOUR, hour_of
-from aibridged.records.usage import COUNTS, find_usage, made, summed
-from aibridged.records.usage_parts import INTERCEPTIONS, Parts
+from aibridged.records.schema import TOKEN_COUNTS, interceptions
+from aibridged.records.usage import COUNTS, OVERLAPPING, find_usage, made, summed
+from aibridged.records.usage_parts import Parts
+from aibridged.records.usage_spans import HOUR, hour_of
 
 SERIES = 8
 """That have a name."""
@@ -85,8 +85,7 @@ def find_series(
     In the latter an interception counts once, whatever models it used and groups it belongs to.
     """
     wanted = resolved(connection, wanted)
-    parts = Parts(connection, [step, by], wanted)
-    found = summed(parts, [step, by], wanted).cte()
+    found = summed(Parts(connection, [step, by], wanted), [step, by], wanted).cte()
     split: dict[str | None, _Times] = {}
     for row in connection.execute(_split(found, step, by)):
         split.setdefault(row.series, {})[str(row.time)] = _counts(row)
@@ -96,17 +95,9 @@ def find_series(
     series.sort(key=lambda each: _cost_of(each.total), reverse=True)
     series.sort(key=lambda each: each.name is None)
     everything = _added(split)
-    if by is UsageBy.GROUP:
+    if by in OVERLAPPING:
         whole = summed(Parts(connection, [step], wanted), [step], wanted)
         everything = {str(row._mapping[step]): _counts(row) for row in connection.execute(whole)}
-    elif by is UsageBy.MODEL and wanted.model is None:
-        each = sa.union_all(*parts.counts()).subquery()
-        sums = (sa.func.sum(each.c[name]).label(name) for name in INTERCEPTIONS)
-        once = sa.select(each.c[step], *sums).group_by(each.c[step])
-        for row in connection.execute(once):
-            numbers = {name: int(row._mapping[name]) for name in INTERCEPTIONS}
-            if (time := str(row._mapping[step])) in everything:  # else it has only just begun
-                everything[time] = {**everything[time], **numbers}
     return series, Series(None, everything)
 
 
@@ -146,7 +137,7 @@ def find_unpriced(connection: sa.Connection, wanted: Filter) -> Sequence[Unprice
     """The models without a price, those with the most usage first."""
     by = [UsageBy.PROVIDER, UsageBy.MODEL]
     parts = Parts(connection, by, resolved(connection, wanted))
-    each = sa.union_all(*parts.each(usage_hours.c.unpriced > 0)).subquery()
+    each = sa.union_all(*parts.each(least="unpriced")).subquery()
     keys, count = [each.c[name] for name in by], sa.func.sum(each.c.unpriced)
     statement = sa.select(*keys, count.label("number")).group_by(*keys).having(count > 0)
     statement = statement.order_by(count.desc(), *keys).limit(MAX_UNPRICED)

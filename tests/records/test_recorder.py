@@ -71,7 +71,9 @@ async def test_a_request_leaves_exactly_its_rows(
         "aibridged_spend": 0,
         "aibridged_budget_alerts": 0,
         "aibridged_usage_hours": 0,
-        "aibridged_summarised_hours": 0,
+        "aibridged_usage_days": 0,
+        "aibridged_usage_months": 0,
+        "aibridged_summarised_spans": 0,
         "aibridged_prompt_fingerprints": 0,
         "aibridged_usual_costs": 0,
     }

@@ -125,8 +125,11 @@ def test_the_summaries_of_hours_in_which_a_cost_has_changed_are_dirty(
     clock.advance(3600)
     write({"input_tokens": 10, **exact(20)}, end=exact(20))
     last(recosting)
-    [marked] = database.rows(schema.summarised_hours)
-    assert (marked["hour"], marked["is_dirty"]) == (hour, True)
+    marked = {row["span"]: row for row in database.rows(schema.summarised_spans)}
+    assert {span: row["starts_at"] for span, row in marked.items()} == dict.fromkeys(
+        ("hour", "day", "month"), hour
+    )
+    assert all(row["is_dirty"] for row in marked.values())
 
 
 def test_a_dry_run_changes_nothing(database, recosting, write):

@@ -330,7 +330,9 @@ def test_pruning_takes_old_ended_interceptions_with_all_that_belongs_to_them(
         "aibridged_spend": 0,
         "aibridged_budget_alerts": 0,
         "aibridged_usage_hours": 0,
-        "aibridged_summarised_hours": 1,
+        "aibridged_usage_days": 0,
+        "aibridged_usage_months": 0,
+        "aibridged_summarised_spans": 3,
         "aibridged_prompt_fingerprints": 0,
         "aibridged_usual_costs": 0,
     }

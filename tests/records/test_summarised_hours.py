@@ -16,7 +16,6 @@ from aibridged.records.ids import uuid7
 from aibridged.records.summarised_hours import (
     LATE_S,
     LateRecords,
-    forget,
     hours_of_stored,
     mark_dirty,
 )
@@ -64,10 +63,11 @@ def test_what_was_over_stays_so_though_the_clock_steps_back(clock):
 
 @pytest.fixture
 def states(database):
-    def states():
+    def states(span="hour", length=HOUR):
         return {
-            (row["hour"] - START) // HOUR: (row["is_dirty"], row["claimed_by"])
-            for row in database.rows(schema.summarised_hours)
+            (row["starts_at"] - START) // length: (row["is_dirty"], row["claimed_by"])
+            for row in database.rows(schema.summarised_spans)
+            if row["span"] == span
         }
 
     return states
@@ -75,22 +75,15 @@ def states(database):
 
 @pytest.fixture
 def note(database):
-    """Notes hours as clean, or as claimed, with a summary each."""
+    """Notes hours as clean, or as claimed."""
 
     def note(*hours, **claim):
         at = [START + hour * HOUR for hour in hours]
-        empty = dict.fromkeys(("initiator_id", "provider", "provider_name", "model", "client"), "")
-        empty |= dict.fromkeys(("credential_kind", "credential_hint"), "")
-        numbers = {
-            each.name: 0 for each in schema.usage_hours.c if each.name not in ("hour", *empty)
-        }
-        numbers |= {"username": None, "api_key_id": None}
         with database.engine.begin() as connection:
-            rows = [{"hour": hour, "is_dirty": bool(claim), **claim} for hour in at]
-            connection.execute(schema.summarised_hours.insert(), rows)
-            connection.execute(
-                schema.usage_hours.insert(), [{"hour": hour, **empty, **numbers} for hour in at]
-            )
+            rows = [
+                {"span": "hour", "starts_at": hour, "is_dirty": bool(claim), **claim} for hour in at
+            ]
+            connection.execute(schema.summarised_spans.insert(), rows)
 
     return note
 
@@ -104,15 +97,19 @@ def test_marking_takes_the_claim_away(database, states, note):
         mark_dirty(connection, [])
     dirty = (True, None)
     assert states() == {0: dirty, 1: (False, None), 2: dirty, 5: dirty}
-    assert len(database.rows(schema.usage_hours)) == 3
 
 
-def test_forgetting_deletes_what_names_people(database, states, note):
-    note(0, 1)
+def test_days_and_months_are_marked_with_their_hours(database, states, store, add, clock):
+    day = timedelta(days=1)
     with database.engine.begin() as connection:
-        forget(connection, [START + timedelta(minutes=1)])
-    assert states() == {0: (True, None), 1: (False, None)}
-    assert [row["hour"] for row in database.rows(schema.usage_hours)] == [START + HOUR]
+        mark_dirty(connection, [START + 2 * day - HOUR, START + 40 * day])
+    dirty = (True, None)
+    assert states() == {47: dirty, 960: dirty}
+    assert states("day", day) == {1: dirty, 40: dirty}
+    assert states("month", day) == {0: dirty, 31: dirty}
+    add()
+    assert store.prune(START + day, 1) == 1
+    assert states("day", day) == {0: dirty, 1: dirty, 40: dirty}
 
 
 def test_the_writer_marks_hours_in_the_transaction_of_late_facts(

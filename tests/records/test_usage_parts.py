@@ -1,7 +1,7 @@
 """Totals are the same wherever they come from: of summaries, of interceptions, or of both."""
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
@@ -10,13 +10,16 @@ from aibridged.identity.tokens import TokenStore
 from aibridged.records import schema
 from aibridged.records.ids import uuid7
 from aibridged.records.query_results import Filter, UsageBy
-from aibridged.records.summarised_hours import HOUR, mark_dirty
-from aibridged.records.usage_parts import MAX_RUNS, Parts, _runs
-from aibridged.records.usage_summaries import Summaries
+from aibridged.records.summarised_hours import SETTLED_S, mark_dirty
+from aibridged.records.usage_parts import Parts
+from aibridged.records.usage_spans import SPANS
+from aibridged.records.usage_summaries import INTERVAL_S, Summaries
 
-DAYS = 2
-SPAN = timedelta(days=DAYS)
+SPAN = timedelta(days=36)
+BUSY = (0, 1, 14, 30, 31, 32)
+"""The days on which most is used: January ends between them."""
 OUTCOMES = ("completed", "completed", "completed", "failed", "client_closed", "interrupted", None)
+STATUSES = ("completed", "failed", "client_closed", "interrupted", "open")
 LABELS = ("exact", "exact", "estimated", "unpriced", None)
 COUNTS = (
     "interceptions",
@@ -33,9 +36,8 @@ def summaries(database, clock):
     made = Summaries(database.engine, clock)
 
     def all_of_it():
-        made.go_on()
-        while made._waiting:
-            made.go_on()
+        while made.go_on() < INTERVAL_S:
+            pass
         return made
 
     return all_of_it
@@ -50,7 +52,8 @@ def priced(chance):
 
 
 def interception(chance, start, people):
-    at = start + timedelta(seconds=chance.randrange(int(SPAN.total_seconds())))
+    day = chance.choice(BUSY) if chance.random() < 0.9 else chance.randrange(SPAN.days)
+    at = start + timedelta(days=day, seconds=chance.randrange(5 * 3600))
     if chance.random() < 0.2:
         at = at.replace(minute=chance.choice((0, 59)), second=0)
     id, username = chance.choice(people)
@@ -91,7 +94,7 @@ def usages(chance, of):
 
 @pytest.fixture
 def fill(database, clock):
-    """Fills the record with two days of four people, two of whom share a name, and their groups."""
+    """Fills the record with days of four people, two of whom share a name, and their groups."""
 
     def fill(chance, count=160):
         store = TokenStore(database.engine, clock)
@@ -130,8 +133,11 @@ def questions(chance, people, count):
     """Random questions, of which every dimension and every filter is some."""
 
     def time():
-        at = datetime(2026, 1, 1, tzinfo=UTC) + chance.random() * SPAN
-        return chance.choice((at, at.replace(minute=0, second=0, microsecond=0)))
+        day = chance.choice((*BUSY, chance.random() * SPAN.days))
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day, seconds=chance.randrange(18000))
+        hour = at.replace(minute=0, second=0, microsecond=0)
+        at = chance.choice((at, hour, hour.replace(hour=0), hour.replace(hour=0, day=1)))
+        return at.astimezone(chance.choice((UTC, timezone(timedelta(hours=5, minutes=30)))))
 
     filters = {
         "owner": lambda: people[0][0],
@@ -145,7 +151,7 @@ def questions(chance, people, count):
         "model": lambda: chance.choice("ad"),
         "client": lambda: "Codex",
         "session": lambda: "s1",
-        "status": lambda: chance.choice(("completed", "completed", "failed", "open")),
+        "status": lambda: chance.choice(STATUSES),
         "min_cost": lambda: 10**9,
         "group": lambda: "g2",
         "key": lambda: "sk-1",
@@ -156,13 +162,14 @@ def questions(chance, people, count):
             dimensions[number % len(dimensions)],
             *chance.sample(dimensions, chance.choice((0, 1, 2))),
         }
-        chosen = {names[number % len(names)]} if number >= len(dimensions) else set()
+        chosen = {names[number % len(names)]}
         if chance.random() < 0.5:
             chosen.add(chance.choice(("started_after", "started_before")))
         wanted = Filter(**{name: filters[name]() for name in chosen}, limit=1000)
         yield sorted(by, key=lambda _: chance.random()), wanted
 
 
+NOON = datetime(2026, 2, 1, 12, tzinfo=UTC)
 ALWAYS = (
     ([UsageBy.USER], Filter()),
     ([UsageBy.USER], Filter(model="d")),
@@ -170,8 +177,16 @@ ALWAYS = (
     ([UsageBy.MODEL, UsageBy.DAY], Filter(model="d")),
     ([UsageBy.USER, UsageBy.MODEL, UsageBy.TOKEN, UsageBy.HOUR], Filter(status="completed")),
     ([UsageBy.GROUP], Filter(status="completed", model="d")),
+    *(([UsageBy.MODEL], Filter(status=status)) for status in STATUSES),
+    ([UsageBy.USER, UsageBy.MODEL], Filter(status="failed", owner="other-id")),
+    ([UsageBy.DAY, UsageBy.PROVIDER], Filter(status="client_closed", started_before=NOON)),
 )
-"""How an interception is counted that used several models, and one that isn't completed."""
+"""How an interception is counted that used several models, and what isn't completed."""
+
+
+def known(database):
+    """Whether anything is summed up."""
+    return any(not row["is_dirty"] for row in database.rows(schema.summarised_spans))
 
 
 def answer(query, by, wanted):
@@ -184,43 +199,60 @@ def answer(query, by, wanted):
 def test_answers_are_those_of_the_interceptions(database, query, clock, fill, summaries):
     chance = random.Random(database.engine.dialect.name)
     people = fill(chance)
-    asked = [*ALWAYS, *questions(chance, people, 24)]
+    asked = [*ALWAYS, *questions(chance, people, 15)]
     before = [answer(query, *each) for each in asked]
-    assert all(hour["is_dirty"] for hour in database.rows(schema.summarised_hours))
-    clock.advance(chance.choice((0.4, 0.8)) * SPAN.total_seconds())
+    assert not known(database)
+    clock.advance(15 * 86_400 + 3 * 3600 + 60)
     summaries()
-    hours = [row["hour"] for row in database.rows(schema.summarised_hours)]
-    assert len(hours) > 10
-    assert database.rows(schema.usage_hours)
     assert [answer(query, *each) for each in asked] == before
+    clock.advance(17 * 86_400)
+    summaries()
+    hours = [row["starts_at"] for row in database.rows(schema.usage_hours)]
     with database.engine.begin() as connection:
-        dirty = chance.sample(hours, 5)
-        mark_dirty(connection, dirty)
-        connection.execute(
-            schema.usage_hours.update()
-            .where(schema.usage_hours.c.hour.in_(dirty))
-            .values(input_tokens=10**9)
-        )
+        mark_dirty(connection, chance.sample(hours, 5))
+        for span in SPANS:
+            each = schema.summarised_spans.c
+            dirty = sa.select(each.starts_at).where(each.span == span.name, each.is_dirty)
+            wrong = span.table.update().where(span.table.c.starts_at.in_(dirty))
+            connection.execute(wrong.values(input_tokens=10**9))
     assert [answer(query, *each) for each in asked] == before
     clock.advance(SPAN.total_seconds())
     summaries()
-    assert not any(row["is_dirty"] for row in database.rows(schema.summarised_hours))
+    assert not any(row["is_dirty"] for row in database.rows(schema.summarised_spans))
+    assert {row["starts_at"].day for row in database.rows(schema.usage_months)} == {1}
     assert [answer(query, *each) for each in asked] == before
     by, wanted = asked[0]
     assert list(query.each_usage(by, wanted)) == query.usage(by, wanted)
 
 
-def test_summaries_are_what_is_read(database, query, clock, add, summaries):
-    """Otherwise the test above compares the interceptions with themselves."""
-    add(username="ann", input=10)
-    clock.advance(7200)
-    summaries()
-    with database.engine.begin() as connection:
-        connection.execute(schema.usage_hours.update().values(input_tokens=77))
+@pytest.fixture
+def input(query):
+    """The input tokens by some dimensions."""
 
     def input(*by, **wanted):
         return [each.input_tokens for each in query.usage(list(map(UsageBy, by)), Filter(**wanted))]
 
+    return input
+
+
+@pytest.fixture
+def overwrite(database):
+    """Makes summaries wrong, each span its own way: so it shows which are read."""
+
+    def overwrite():
+        with database.engine.begin() as connection:
+            for span, wrong in zip(SPANS, (79, 78, 77), strict=True):
+                connection.execute(span.table.update().values(input_tokens=wrong))
+
+    return overwrite
+
+
+def test_summaries_are_what_is_read(clock, add, summaries, input, overwrite):
+    """Otherwise the test above compares the interceptions with themselves."""
+    add(username="ann", input=10)
+    clock.advance(7200)
+    summaries()
+    overwrite()
     assert input("user", "model") == input("group") == input("day", "key") == [77]
     assert input("user", model="claude", started_after=datetime(2026, 1, 1, tzinfo=UTC)) == [77]
     first, end = (datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in (0, 1))
@@ -229,7 +261,28 @@ def test_summaries_are_what_is_read(database, query, clock, add, summaries):
     assert input("user", started_after=first - second, started_before=end + second) == [77]
     assert input("user", started_before=end - second) == [10]
     assert input("user", status="completed") == [77]
+    assert input("user", status="failed") == input("user", status="open") == []
     assert input("session") == [10]
+
+
+def test_the_longest_summaries_are_what_is_read(database, clock, add, summaries, input, overwrite):
+    add(username="ann", input=10)
+    first = clock.wall()
+    clock.advance(86_400 + SETTLED_S)
+    summaries()
+    overwrite()
+    assert input("user") == input("day") == [78]
+    assert input("hour") == input("user", started_before=first + timedelta(hours=23)) == [77]
+    assert input("user", started_after=first + timedelta(seconds=1)) == []
+    clock.advance(30 * 86_400)
+    summaries()
+    overwrite()
+    assert input("user") == input("user", started_after=first, status="completed") == [79]
+    assert input("day") == input("user", started_before=first + timedelta(days=30)) == [78]
+    assert input("hour") == [77]
+    with database.engine.begin() as connection:
+        mark_dirty(connection, [first + timedelta(days=9)])
+    assert input("user") == [78], "the month is dirty, and the day isn't"
 
 
 @pytest.mark.parametrize("by", UsageBy)
@@ -242,15 +295,3 @@ def test_sqlite_reads_the_rest_by_its_times(sqlite_database, by):
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}").all()
     steps = [step for *_, step in plan]
     assert any("idx_aibridge_interceptions_started_at (started_at>?)" in step for step in steps)
-
-
-def test_many_gaps_are_read_with_what_is_between_them():
-    first = datetime(2026, 1, 1, tzinfo=UTC)
-    hours = [first + number * HOUR for number in range(300) if number % 3]
-    runs = _runs(iter(hours))
-    assert len(runs) == MAX_RUNS
-    assert runs == sorted(runs)
-    assert all(end - start == 2 * HOUR for start, end in runs)
-    longest = _runs(iter([first - 9 * HOUR, first - 8 * HOUR, first - 7 * HOUR, *hours]))
-    assert longest[0] == (first - 9 * HOUR, first - 6 * HOUR)
-    assert _runs(iter(())) == []

@@ -15,18 +15,20 @@ from aibridged.records.pacing import Pace
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.store import Store
 from aibridged.records.summarised_hours import SETTLED_S, mark_dirty
+from aibridged.records.usage_rows import ROWS_AT_ONCE, pages_of
+from aibridged.records.usage_spans import DAYS, HOURS, MONTHS
 from aibridged.records.usage_summaries import (
     INTERVAL_S,
     LEASE_S,
+    MONTH_AGAIN_S,
     ClaimLostError,
     Summaries,
-    _pages,
     keep_summarising,
 )
 from tests.waiting import until
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NUMBERS = ("model_interceptions", "interceptions", "input_tokens", "cost_nanos")
 
 
@@ -37,20 +39,25 @@ def summaries(database, clock):
 
 @pytest.fixture
 def hours(database):
-    """The hours after the start, and whether they are dirty."""
-    return lambda: {
-        (row["hour"] - START) // HOUR: row["is_dirty"]
-        for row in database.rows(schema.summarised_hours)
+    """The hours (or other spans) after the start, and whether they are dirty."""
+    return lambda span="hour", length=HOUR: {
+        (row["starts_at"] - START) // length: row["is_dirty"]
+        for row in database.rows(schema.summarised_spans)
+        if row["span"] == span
     }
 
 
 @pytest.fixture
 def rows(database):
-    """The summaries by hour, user and model, with `NUMBERS`."""
+    """The summaries by hour (or another span), user and model, with `NUMBERS`."""
 
-    def rows():
-        found = database.rows(schema.usage_hours)
-        keys = [((row["hour"] - START) // HOUR, row["username"], row["model"]) for row in found]
+    def rows(table=schema.usage_hours, length=HOUR):
+        found = database.rows(table)
+        starts = [(row["starts_at"] - START) // length for row in found]
+        keys = [
+            (start, row["username"], row["model"], row["outcome"])
+            for start, row in zip(starts, found, strict=True)
+        ]
         assert len(set(keys)) == len(keys)
         return {
             key: tuple(row[name] for name in NUMBERS) for key, row in zip(keys, found, strict=True)
@@ -87,11 +94,14 @@ def test_hours_are_summed_up_once_they_are_over(summaries, add, clock, hours, ro
     clock.advance(1)
     assert summaries.go_on() == INTERVAL_S
     assert hours() == {0: False}
-    assert rows() == {(0, "ann", "claude"): (2, 2, 11, 5), (0, "bob", "claude"): (1, 1, 2, 0)}
+    assert rows() == {
+        (0, "ann", "claude", "completed"): (2, 2, 11, 5),
+        (0, "bob", "claude", None): (1, 1, 2, 0),
+    }
     clock.advance(3600)
     all_of_it(summaries)
     assert hours() == {0: False, 1: False}
-    assert rows()[1, "ann", "claude"] == (1, 1, 4, 0)
+    assert rows()[1, "ann", "claude", "completed"] == (1, 1, 4, 0)
 
 
 def test_one_that_used_several_models_is_counted_for_each_and_once(
@@ -102,9 +112,9 @@ def test_one_that_used_several_models_is_counted_for_each_and_once(
     clock.advance(7200)
     all_of_it(summaries)
     assert rows() == {
-        (0, "ann", "a"): (1, 1, 5, 0),
-        (0, "ann", "claude"): (1, 0, 10, 0),
-        (0, "ann", "z"): (1, 0, 10, 0),
+        (0, "ann", "a", "completed"): (1, 1, 5, 0),
+        (0, "ann", "claude", "completed"): (1, 0, 10, 0),
+        (0, "ann", "z", "completed"): (1, 0, 10, 0),
     }
 
 
@@ -114,10 +124,9 @@ def test_old_records_follow_bit_by_bit_newest_first(summaries, add, clock, hours
         add()
         clock.advance(5 * 3600)
     clock.advance(3600)
-    assert 0 < summaries.go_on() < INTERVAL_S
-    assert sorted(hour for hour in (0, 5, 10) if hour in hours()) == [10]
-    assert summaries.go_on() == INTERVAL_S
-    assert sorted(hour for hour in (0, 5, 10) if hour in hours()) == [5, 10]
+    for known in ([10], [5, 10]):
+        assert 0 < summaries.go_on() < INTERVAL_S
+        assert sorted(hour for hour in (0, 5, 10) if hour in hours()) == known
     all_of_it(summaries)
     assert hours() == dict.fromkeys(range(15), False)
 
@@ -125,14 +134,14 @@ def test_old_records_follow_bit_by_bit_newest_first(summaries, add, clock, hours
 def test_pages_are_written_one_by_one_and_count_when_all_are(
     database, summaries, add, clock, hours, rows, monkeypatch
 ):
-    monkeypatch.setitem(usage_summaries.ROWS_AT_ONCE, database.engine.dialect.name, 2)
+    monkeypatch.setitem(ROWS_AT_ONCE, database.engine.dialect.name, 2)
     for number in range(5):
         add(username=f"u{number}")
     clock.advance(7200)
     (hour,) = summaries._look()
-    assert summaries._take(hour)
+    assert summaries._take(*hour)
     with database.engine.connect() as connection:
-        pages = list(_pages(connection, hour))
+        pages = list(pages_of(connection, *hour))
     assert [len(page) for page in pages] == [2, 2, 1]
     seen = []
 
@@ -141,7 +150,7 @@ def test_pages_are_written_one_by_one_and_count_when_all_are(
             seen.append((len(rows()), hours()[0]))
             yield page
 
-    summaries._write(hour, watched())
+    summaries._write(*hour, watched())
     assert seen == [(0, True), (0, True), (2, True)]
     assert (len(rows()), hours()) == (5, {0: False})
 
@@ -157,19 +166,19 @@ def test_what_comes_late_is_not_lost_whenever_it_comes(
 
     (hour,) = summaries._look()
     late(0)
-    assert summaries._take(hour)
+    assert summaries._take(*hour)
     with database.engine.connect() as connection:
-        pages = list(_pages(connection, hour))
+        pages = list(pages_of(connection, *hour))
     late(1)
     with pytest.raises(ClaimLostError):
-        summaries._write(hour, iter(pages))
+        summaries._write(*hour, iter(pages))
     assert hours() == {0: True}
     all_of_it(summaries)
-    assert rows() == {(0, "ann", "claude"): (3, 3, 11_003, 0)}
+    assert rows() == {(0, "ann", "claude", "completed"): (3, 3, 11_003, 0)}
     late(2)
     assert hours() == {0: True}
     all_of_it(summaries)
-    assert rows() == {(0, "ann", "claude"): (3, 3, 111_003, 0)}
+    assert rows() == {(0, "ann", "claude", "completed"): (3, 3, 111_003, 0)}
     assert hours() == {0: False}
 
 
@@ -205,7 +214,10 @@ def test_an_hour_is_claimed_until_its_transaction_ends(postgres_database, add_to
     thread.join(20)
     (row,) = postgres_database.rows(schema.usage_hours)
     assert row["output_tokens"] == 5 + 7
-    assert not postgres_database.row(schema.summarised_hours)["is_dirty"]
+    states = {
+        row["span"]: row["is_dirty"] for row in postgres_database.rows(schema.summarised_spans)
+    }
+    assert states == {"hour": False, "day": True, "month": True}
 
 
 @pytest.fixture
@@ -219,7 +231,7 @@ def add_to(new_start, new_facts):
         store.write([], [TokenUsageRecord(id=uuid7(start.started_at), output_tokens=5, **own)])
         store.close()
         with database.engine.begin() as connection:
-            connection.execute(schema.summarised_hours.delete())
+            connection.execute(schema.summarised_spans.delete())
         return start.id
 
     return add_to
@@ -232,15 +244,15 @@ def test_daemons_share_the_work(database, clock, add, hours):
     clock.advance(3600)
     first, second = (Summaries(database.engine, clock) for _ in range(2))
     newest, *others = first._look()
-    assert first._take(newest)
-    assert not second._take(newest)
+    assert first._take(*newest)
+    assert not second._take(*newest)
     clock.advance(LEASE_S + 1)
-    assert second._take(newest), "the first one has died"
+    assert second._take(*newest), "the first one has died"
     with pytest.raises(ClaimLostError):
-        first._write(newest, iter(()))
-    second._write(newest, iter(()))
-    assert not first._take(newest), "it is done"
-    assert [hour for hour in others if first._take(hour) and not second._take(hour)] == others
+        first._write(*newest, iter(()))
+    second._write(*newest, iter(()))
+    assert not first._take(*newest), "it is done"
+    assert [hour for hour in others if first._take(*hour) and not second._take(*hour)] == others
 
 
 def test_pruned_hours_go(summaries, add, store, clock, hours, rows):
@@ -254,8 +266,101 @@ def test_pruned_hours_go(summaries, add, store, clock, hours, rows):
     assert hours() == {0: True, 1: True, 2: False}
     all_of_it(summaries)
     all_of_it(summaries)
-    assert hours() == {2: False}
+    assert hours() == {0: False, 1: False, 2: False}
     assert [hour for hour, *_ in rows()] == [2]
+
+
+@pytest.fixture
+def known(database, summaries):
+    """The hours, days and months that are clean."""
+
+    def known():
+        all_of_it(summaries)
+        return [
+            sum(row["span"] == span.name and not row["is_dirty"] for row in found)
+            for span in (HOURS, DAYS, MONTHS)
+            for found in [database.rows(schema.summarised_spans)]
+        ]
+
+    return known
+
+
+def test_days_are_made_of_hours_and_months_of_days(add, clock, known, rows):
+    for _ in range(2):
+        add(username="ann", input=10, cost=(5, "exact"))
+        add(username="ann", input=1, ended=False)
+        clock.advance(3600)
+    clock.advance(22 * 3600 + SETTLED_S - 1)
+    assert known() == [23, 0, 0]
+    clock.advance(1)
+    assert known() == [24, 1, 0]
+    found = {
+        (0, "ann", "claude", "completed"): (2, 2, 20, 10),
+        (0, "ann", "claude", None): (2, 2, 2, 0),
+    }
+    assert rows(schema.usage_days, DAY) == found
+    clock.advance(3600)
+    add(username="ann", input=100)
+    clock.advance(30 * 86_400)
+    assert known() == [31 * 24 + 1, 31, 1]
+    found[0, "ann", "claude", "completed"] = (3, 3, 120, 10)
+    assert rows(schema.usage_months, DAY) == found
+
+
+def test_a_day_is_not_made_of_hours_that_have_changed(
+    summaries, add, store, use, clock, rows, hours
+):
+    id = add(username="ann", input=1)
+    clock.advance(86_400 + SETTLED_S)
+    summaries.go_on()
+    (day,) = summaries._waiting
+    assert day == (DAYS, START)
+    store.write([], [use(id, input_tokens=7)])
+    assert 0 < summaries.go_on() < INTERVAL_S
+    assert rows(schema.usage_days, DAY) == {}
+    assert hours("day", DAY) == {0: True}
+    all_of_it(summaries)
+    assert rows(schema.usage_days, DAY) == {(0, "ann", "claude", "completed"): (1, 1, 8, 0)}
+    assert hours("day", DAY) == {0: False}
+
+
+def test_a_month_is_made_again_after_some_hours(add, store, use, clock, known):
+    id = add()
+    clock.advance(31 * 86_400 + SETTLED_S)
+    assert known() == [744, 31, 1]
+    store.write([], [use(id, input_tokens=7)])
+    assert known() == [744, 31, 0]
+    clock.advance(MONTH_AGAIN_S - 3600)
+    assert known()[2] == 0
+    clock.advance(3600)
+    assert known()[2] == 1
+
+
+def test_what_began_before_the_record_goes(database, add, store, clock, known, hours):
+    add(username="ann")
+    clock.advance(33 * 86_400)
+    add(username="bob")
+    clock.advance(7200)
+    assert known() == [33 * 24 + 1, 33, 1]
+    assert store.prune(clock.wall() - timedelta(days=1), 10) == 1
+    assert known() == [2 * 24 + 1, 2, 0]
+    assert min(hours()) == 31 * 24
+    assert database.rows(schema.usage_days) == database.rows(schema.usage_months) == []
+
+
+def test_summaries_that_shrink_leave_nothing_behind(
+    database, summaries, add, store, clock, rows, monkeypatch
+):
+    monkeypatch.setitem(ROWS_AT_ONCE, database.engine.dialect.name, 2)
+    summaries = Summaries(database.engine, clock)
+    for number in range(5):
+        add(username=f"u{number}")
+    clock.advance(7200)
+    all_of_it(summaries)
+    assert len(rows()) == 5
+    assert store.prune(clock.wall(), 4) == 4
+    all_of_it(summaries)
+    assert len(rows()) == 1
 
 
 def test_hours_that_are_not_over_are_not_clean_though_the_clock_has_stepped_back(
@@ -275,10 +380,10 @@ def test_erasure_leaves_no_name_in_summaries(database, summaries, add, query, cl
     clock.advance(7200)
     all_of_it(summaries)
     Erasure(database.engine, clock, Pace(clock), clock.advance).erase("ann-id", 0, 0)
-    assert rows() == {}
+    assert [user for _, user, *_ in rows()] == ["bob"]
     before = query.usage_and_total([UsageBy.USER, UsageBy.MODEL], Filter())
     all_of_it(summaries)
-    assert sorted(user for _, user, _ in rows()) == ["(erased)", "bob"]
+    assert sorted(user for _, user, *_ in rows()) == ["(erased)", "bob"]
     assert query.usage_and_total([UsageBy.USER, UsageBy.MODEL], Filter()) == before
 
 

@@ -35,7 +35,9 @@ _WITHOUT_PARENT = (
     schema.spend,
     schema.budget_alerts,
     schema.usage_hours,
-    schema.summarised_hours,
+    schema.usage_days,
+    schema.usage_months,
+    schema.summarised_spans,
     schema.usual_costs,
 )
 
