@@ -36,6 +36,8 @@ def find_usage(
     found = _found(connection, by, wanted, is_refused_known)
     statement = sa.select(found).order_by(*_order(found, by, sort)).limit(wanted.limit)
     totals = [_of_row(row, by, is_refused_known) for row in connection.execute(statement)]
+    if not by and totals:
+        return totals, totals[0]
     # Longer spans tell it than tell what is asked by day, and each interception counts once.
     whole = sa.select(_found(connection, [], wanted, is_refused_known))
     return totals, _of_row(connection.execute(whole).one(), [], is_refused_known)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from aibridged.records.filters import PARTS, conditions, resolved
 from aibridged.records.query_results import Filter, Usage, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS, interceptions
-from aibridged.records.usage import COUNTS, OVERLAPPING, find_usage, made, summed
+from aibridged.records.usage import COUNTS, OVERLAPPING, made, stream_usage, summed
 from aibridged.records.usage_parts import Parts
 from aibridged.records.usage_spans import HOUR, hour_of
 
@@ -196,7 +196,7 @@ def _until(
     last = f"{end - HOUR:%Y-%m-%dT%H:00:00Z}"
     found: dict[str, float] = dict.fromkeys(("interceptions", "failed", "cost_nanos"), 0.0)
     found |= dict.fromkeys(TOKEN_COUNTS, 0.0)
-    for usage in find_usage(connection, [UsageBy.HOUR], of_day)[0]:
+    for usage in stream_usage(connection, [UsageBy.HOUR], of_day):
         part = over if usage.key == last else 1.0
         for name in found:
             number = usage.cost or 0 if name == "cost_nanos" else getattr(usage, name)
