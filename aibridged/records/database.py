@@ -68,10 +68,16 @@ def failures_told() -> Iterator[None]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes: SQLite's has the lock from its beginning."""
-    with engine.connect() as connection:
-        connection = connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
-        with connection.begin():
-            yield connection
+    with engine.connect() as connection, writing_over(connection):
+        yield connection
+
+
+@contextmanager
+def writing_over(connection: Connection) -> Iterator[Connection]:
+    """The same over a connection that is kept."""
+    connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+    with connection.begin():
+        yield connection
 
 
 def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:

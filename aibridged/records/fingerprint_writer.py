@@ -2,14 +2,16 @@
 
 The thread is there while there is something to do. It works for a millisecond at a time and rests
 as long, so that the event loop gets the interpreter; and it writes with a connection of its own,
-few rows at a time, so that no start waits long for the database. Fingerprints are an aid: what
-comes while it is behind is left out and counted, as is what a database that is away can't take.
+which it keeps for its time, few rows at once, so that no start waits long for the database.
+Fingerprints are an aid: what comes while it is behind is left out and counted, as is what a
+database that is away can't take.
 """
 
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -18,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
 from aibridged.core.cache_breaks import DIGEST, Trait, common_blocks
-from aibridged.records.database import reason_of, writing
+from aibridged.records.database import Connection, reason_of, writing_over
 from aibridged.records.fingerprints import Hasher, Stored, pack, trait
 from aibridged.records.schema import interceptions, prompt_fingerprints
 from aibridged.tasks import start_thread
@@ -103,6 +105,7 @@ class FingerprintWriter:
         self._hasher: Hasher | None = None
         self._known = _Remembered()
         self._is_failing = False
+        self._connection: Connection | None = None
 
     def put(self, sent: Sent) -> None:
         """Have its fingerprints made, unless too much waits for that."""
@@ -141,9 +144,13 @@ class FingerprintWriter:
                 self._write(rows)
                 self._sleep(REST_S)
             with self._lock:
-                if not self._waiting:
-                    self._thread = None
-                    return
+                if self._waiting:
+                    continue
+                # The next thread may begin at once.
+                self._thread = None
+                connection, self._connection = self._connection, None
+            _close(connection)
+            return
 
     def _batch(self) -> Sequence[Stored] | None:
         """The rows of some of what waits, for one transaction; None where nothing does."""
@@ -235,9 +242,14 @@ class FingerprintWriter:
         if not rows:
             return
         try:
-            with writing(self._engine) as connection:
+            if self._connection is None:
+                # To open one takes longer than to write some rows.
+                self._connection = self._engine.connect()
+            with writing_over(self._connection) as connection:
                 connection.execute(_INSERT, [row._asdict() for row in rows])
         except (DBAPIError, OSError) as error:
+            _close(self._connection)
+            self._connection = None
             # Those that would build on them can't.
             self._known = _Remembered()
             self._fail(reason_of(error), len(rows))
@@ -269,6 +281,12 @@ class _Remembered:
         while self._bytes > MAX_REMEMBERED_BYTES:
             _, oldest = self._found.popitem(last=False)
             self._bytes -= _size(oldest)
+
+
+def _close(connection: Connection | None) -> None:
+    if connection is not None:
+        with suppress(DBAPIError):
+            connection.close()
 
 
 def _size(known: _Known) -> int:

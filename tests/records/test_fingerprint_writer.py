@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from aibridged.records import fingerprint_writer as module
 from aibridged.records import schema
-from aibridged.records.fingerprint_writer import MAX_CHAIN, FingerprintWriter, Sent
+from aibridged.records.fingerprint_writer import _ROWS_AT_ONCE, MAX_CHAIN, FingerprintWriter, Sent
 from aibridged.records.fingerprints import Stored, assembled
 from aibridged.wire.facts import WireApi
 from tests.waiting import until
@@ -174,16 +174,29 @@ async def test_they_are_written_by_and_by_and_no_thread_is_left(make_writer, add
         assert len(rows()) == number
 
 
-async def test_a_database_that_is_away_costs_a_line(make_writer, add, rows, monkeypatch, messages):
-    is_there, tries, write = threading.Event(), [], module.writing
+async def test_the_connection_is_kept_as_long_as_more_come(make_writer, add, rows, database):
+    ids = [add() for _ in range(_ROWS_AT_ONCE * 2)]
+    opened, closed = [], []
+    sa.event.listen(database.engine, "connect", lambda *_: opened.append(1))
+    sa.event.listen(database.engine, "close", lambda *_: closed.append(1))
+    writer = make_writer(linger=0.01)
+    for id in ids:
+        writer.put(sent(id, "a"))
+    await until(lambda: closed)
+    assert (len(opened), len(closed)) == (1, 1)
+    assert len(rows()) == len(ids)
 
-    def writing(engine):
-        tries.append(engine)
+
+async def test_a_database_that_is_away_costs_a_line(make_writer, add, rows, monkeypatch, messages):
+    is_there, tries, write = threading.Event(), [], module.writing_over
+
+    def writing(connection):
+        tries.append(connection)
         if not is_there.is_set():
             raise OperationalError("INSERT", {}, Exception("disk I/O error"))
-        return write(engine)
+        return write(connection)
 
-    monkeypatch.setattr(module, "writing", writing)
+    monkeypatch.setattr(module, "writing_over", writing)
     writer = make_writer(linger=0.01)
     ids = [add() for _ in range(3)]
     for number, id in enumerate(ids):
