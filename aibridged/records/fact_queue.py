@@ -70,7 +70,7 @@ class FactQueue:
 
     def are_continued_by(self, starts: Sequence[InterceptionStart]) -> bool:
         """Whether one of the starts continues a tool call that is queued here."""
-        calls = {call for start in starts if (call := start.correlating_tool_call_id)}
+        calls = [start.tool_result_ids[-1] for start in starts if start.tool_result_ids]
         return bool(calls) and any(
             isinstance(fact, ToolUsageRecord) and fact.provider_tool_call_id in calls
             for fact in self.all()

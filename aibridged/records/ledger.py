@@ -88,7 +88,8 @@ class _Charge:
 class Ledger:
     """The ledger, over the connection of one writer. It remembers the rows that are open.
 
-    In each transaction its methods are called in their order, and after it `forget` or `keep`.
+    In each transaction its methods are called in their order, and after it `forget` or `keep`. One
+    that neither charges nor reserves only needs `started`.
     """
 
     def __init__(self, connection: Connection, sql: Statements) -> None:
@@ -101,8 +102,8 @@ class Ledger:
     def begin(
         self,
         starts: Sequence[InterceptionStart],
-        ends: Sequence[InterceptionEnd] = (),
-        background: Sequence[BackgroundRecord] = (),
+        ends: Sequence[InterceptionEnd],
+        background: Sequence[BackgroundRecord],
     ) -> None:
         """Lock all that the transaction is going to read and to change."""
         self._added = {}

@@ -180,7 +180,7 @@ class Recorder:
             admissions = self._write_now((start,))
             if admissions is not None:
                 self._alone_from = self._note_wait(began) + ALONE_S
-                return admitted(start, admissions)
+                return admitted(start, admissions) if admissions else ()
         committed: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
         self._waiting += 1
         self._starts.append(Waiting(start, committed))

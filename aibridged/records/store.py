@@ -44,6 +44,7 @@ _T = TypeVar("_T")
 _Row = Sequence[Any]
 
 _NO_PARENT = Parent()
+_NO_ADMISSIONS: Mapping[str, Admission] = {}
 _PERIOD = timedelta(days=31)
 _STORED_EACH = 8  # stored objects that an interception makes at most, as a rule
 
@@ -203,12 +204,12 @@ class Store:
     ) -> Mapping[str, Admission]:
         """Write tool calls before the starts that continue them, and ends after their starts."""
         backend, ledger = self._backend, self._ledger
-        if not facts:
-            ledger.begin(starts)
-            admissions, recorded = self._insert_starts(starts)
-            self._hours.changed_late(backend, recorded)
-            ledger.write()
-            return admissions
+        if not facts and not any(start.reservation is not None for start in starts):
+            # As nearly all: nothing is charged or reserved.
+            self._insert(starts)
+            ledger.started(starts)
+            self._hours.changed_late(backend, starts)
+            return _NO_ADMISSIONS
         rows: dict[type, list[Sequence[Any]]] = {}
         ends: list[InterceptionEnd] = []
         background: list[BackgroundRecord] = []
@@ -264,16 +265,20 @@ class Store:
         """Insert those that are allowed, which are returned; some have `ended` already."""
         admissions = self._ledger.admit(starts)
         if recorded := without_refused(starts, admissions):
-            rows = [self._start_row(one) for one in recorded]
-            self._backend.execute_many(self._sql.insert_start, rows)
+            self._insert(recorded)
             self._ledger.started(
                 [one for one in recorded if one.id not in ended] if ended else recorded
             )
         return admissions, recorded
 
+    def _insert(self, starts: Sequence[InterceptionStart]) -> None:
+        rows = [self._start_row(one) for one in starts]
+        self._backend.execute_many(self._sql.insert_start, rows)
+
     def _start_row(self, start: InterceptionStart) -> Sequence[Any]:
-        call = start.correlating_tool_call_id
-        parent = self._parent(call, start.initiator_id) if call else _NO_PARENT
+        parent = _NO_PARENT
+        if start.tool_result_ids and (call := start.correlating_tool_call_id):
+            parent = self._parent(call, start.initiator_id)
         return start_row(start, parent, self.recorder_id, self._backend.time)
 
     def _parent(self, call: str, initiator: str) -> Parent:

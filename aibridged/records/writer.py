@@ -123,32 +123,29 @@ class Writer:
         if not self._awake.acquire(blocking=False):
             return None
         try:
-            return None if self._stats.database_away else self._write_now(starts)
+            if self._stats.database_away:
+                return None
+            facts: Sequence[Fact] = ()
+            if not starts or self._facts.are_continued_by(starts):
+                facts = self._facts.first(FACTS_AT_ONCE)
+                if self._truncator.may_truncate(*facts):
+                    return None
+                if starts and len(facts) < len(self._facts):
+                    return None
+            began = self._clock.monotonic()
+            # Who is over a limit may not be once what has ended is settled, which the thread does.
+            final = bool(facts) or not self._facts
+            admissions = self._store.write_at_once(starts, facts, may_refuse=final)
+            if admissions is None:
+                return None
+            self._committed(began, starts, facts, admissions)
+            if facts:
+                self._facts.drop(len(facts))
+                self._taken += len(facts)
+                self._journal.release(self._taken)
+            return admissions
         finally:
             self._awake.release()
-
-    def _write_now(self, starts: Sequence[InterceptionStart]) -> Mapping[str, Admission] | None:
-        facts: Sequence[Fact] = ()
-        if not starts:
-            facts = self._facts.first(FACTS_AT_ONCE)
-        elif self._facts.are_continued_by(starts):
-            facts = self._facts.first(FACTS_AT_ONCE)
-            if len(facts) < len(self._facts):
-                return None
-        if facts and self._truncator.may_truncate(*facts):
-            return None
-        began = self._clock.monotonic()
-        # Who is over a limit may not be once what has ended is settled, which the thread does.
-        final = bool(facts) or not self._facts
-        admissions = self._store.write_at_once(starts, facts, may_refuse=final)
-        if admissions is None:
-            return None
-        self._committed(began, starts, facts, admissions)
-        if facts:
-            self._facts.drop(len(facts))
-            self._taken += len(facts)
-            self._journal.release(self._taken)
-        return admissions
 
     def _open(self) -> None:
         self._spooling.open()
