@@ -14,6 +14,7 @@ from aibridged.config.secret import Secret
 from aibridged.fake_provider import Script
 from aibridged.fake_provider.answer import Answer, ToolCall
 from aibridged.identity.anonymous import NoneAuthenticator
+from aibridged.observe.log_outputs import finish
 from aibridged.observe.logging import configure
 
 CANARY = b"canary-5f1c9a7e"
@@ -223,7 +224,12 @@ def log(tmp_path):
     """Everything that is logged in this process, as people and as machines read it."""
     human, lines = tmp_path / "log", tmp_path / "log.json"
     configure(str(human), str(lines), "", (), True)
-    yield lambda: human.read_bytes() + lines.read_bytes()
+
+    def told():
+        finish(10)  # those that were gathered, too
+        return human.read_bytes() + lines.read_bytes()
+
+    yield told
     logger.remove()
 
 

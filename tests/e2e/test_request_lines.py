@@ -13,6 +13,7 @@ import pytest
 from loguru import logger
 
 from aibridged.fake_provider import Answer, Script, Usage
+from aibridged.observe.log_outputs import finish
 from aibridged.observe.logging import configure
 
 MESSAGES = "/anthropic/v1/messages"
@@ -32,6 +33,7 @@ def lines(tmp_path):
     configure("", str(path), "", (), False)
 
     def lines():
+        finish(10)  # those that were gathered, too
         entries = [json.loads(line) for line in path.read_text().splitlines()]
         return [{"level": each["level"], "msg": each["msg"], **each["fields"]} for each in entries]
 
