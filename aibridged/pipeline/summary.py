@@ -48,6 +48,7 @@ class Summarizer:
 
     def __init__(self, components: Components) -> None:
         self._settings = components.settings
+        self._is_proxied = bool(components.settings.proxy_trusted_origins)
         self._gate = components.gate
         self._upstreams = components.upstreams
 
@@ -67,7 +68,8 @@ class Summarizer:
         failure = interception.failure if interception is not None else None
         answer = interception.answer if interception is not None else context.fetched or _NOTHING
         cost = interception.cost if interception is not None else context.fetched_cost
-        claimed = None
+        credential: UpstreamCredential | None = getattr(context, "credential", None)
+        claimed, usage = None, answer.usage
         if actor is None and refusal is not None and refusal.status in _UNVERIFIED:
             actor, claimed = self._who(context)
         method = context.request.method
@@ -84,13 +86,13 @@ class Summarizer:
             else route.pattern,
             status=context.upstream_status if status is None else status,
             reason=refusal.code if refusal else None,
-            remote=self._remote(context),
+            remote=self._remote(context) if self._is_proxied else context.request.remote,
             initiator_id=actor.id if actor else None,
             username=actor.username if actor else None,
             groups=actor.groups if actor else (),
             api_key_id=actor.api_key_id if actor else None,
             claimed_api_key_id=claimed,
-            credential_kind=_key_kind(context),
+            credential_kind=credential.kind.value if credential is not None else None,
             client=interception.start.client
             if interception
             else identify(context.request.headers)[0],
@@ -111,14 +113,16 @@ class Summarizer:
             model=asked.model[:_MAX_TEXT] if asked else None,
             streamed=bool(asked and asked.stream),
             has_prompt=bool(asked and asked.prompt is not None),
-            response_id=_cut(answer.response_id),
-            response_model=_cut(answer.model),
-            tokens=_counts(answer.usage) if answer.usage else None,
-            additional_tokens=_additional(answer.usage) if answer.usage else (),
+            response_id=answer.response_id and answer.response_id[:_MAX_TEXT],
+            response_model=answer.model and answer.model[:_MAX_TEXT],
+            tokens=_counts(usage) if usage is not None else None,
+            additional_tokens=tuple(map(_counts, usage.additional))
+            if usage is not None and usage.additional
+            else (),
             cost=None if cost is None or cost.amount is None else dollars(cost.amount),
-            cost_label=cost and str(cost.label),
-            tools=tuple(call.name[:_MAX_TEXT] for call in answer.tool_calls),
-            provider_error=_error_type(answer.error),
+            cost_label=cost and cost.label.value,
+            tools=tuple([call.name[:_MAX_TEXT] for call in answer.tool_calls]),
+            provider_error=_error_type(answer.error) if answer.error is not None else None,
             error_type=failure.type.value if failure else None,
             error_source=failure.source.value if failure else None,
             unread=answer.unread,
@@ -136,20 +140,12 @@ class Summarizer:
 
     def _remote(self, context: RequestContext) -> str | None:
         settings = self._settings
-        if not settings.proxy_trusted_origins:
-            return context.request.remote
         return client_ip(
             context.request.remote,
             context.request.headers,
             settings.proxy_trusted_headers,
             settings.proxy_trusted_origins,
         )
-
-
-def _key_kind(context: RequestContext) -> str | None:
-    """Whose key goes upstream, None where the request was refused before that was decided."""
-    credential: UpstreamCredential | None = getattr(context, "credential", None)
-    return None if credential is None else str(credential.kind)
 
 
 def _outcome(
@@ -179,13 +175,9 @@ def _counts(usage: TokenUsage) -> TokenCounts:
     )
 
 
-def _additional(usage: TokenUsage) -> tuple[TokenCounts, ...]:
-    return tuple(map(_counts, usage.additional)) if usage.additional else ()
-
-
-def _error_type(error: ProviderError | None) -> str | None:
+def _error_type(error: ProviderError) -> str | None:
     """An error's type, if it looks like one: a provider may quote anything there."""
-    word = (error.type or error.code) if error is not None else None
+    word = error.type or error.code
     return word if word is not None and _WORD.fullmatch(word) is not None else None
 
 

@@ -51,6 +51,11 @@ class DownstreamResponse(web.StreamResponse):
         self._head: bytes | None = None
         self._in_chunks = False
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether it has been written to its end."""
+        return self._eof_sent
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Bind the response to a request, and make the head ready."""
         if self._req is None and not self._eof_sent:

@@ -5,12 +5,14 @@ rest: they parse, call the handler, and finish responses.
 """
 
 import asyncio
+from functools import partial
 
-from aiohttp import StreamReader
+from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage, StreamWriter
 from aiohttp.web_protocol import RequestHandler
 
 from aibridged.transport.request import GatewayRequest
+from aibridged.transport.response import DownstreamResponse
 
 
 class SerialHandler(RequestHandler):
@@ -50,11 +52,10 @@ class SerialHandler(RequestHandler):
         """Serve one request; returns whether the connection stays open for another."""
         task = self._task_handler or asyncio.current_task()
         assert task is not None
-        assert self._request_handler is not None
         writer = StreamWriter(self, self._loop)
         request = GatewayRequest(message, body, self, writer, task, self._loop)
         try:
-            response, is_gone = await self._handle_request(request, None, self._request_handler)
+            response, is_gone = await self._respond(request)
             if is_gone:
                 return False
             self._keepalive = bool(response.keep_alive)
@@ -79,6 +80,37 @@ class SerialHandler(RequestHandler):
             )
         return True
 
+    async def _respond(self, request: GatewayRequest) -> tuple[web.StreamResponse, bool]:
+        """Respond to a request; returns whether the client is gone, too.
+
+        That is aiohttp's `_handle_request`, which does the rest where a response hasn't written
+        itself, and where there is none.
+        """
+        assert self._request_handler is not None
+        self._request_in_progress = True
+        self._current_request = request
+        try:
+            response = await self._request_handler(request)
+        except Exception as error:  # noqa: BLE001 - aiohttp tells the client
+            answer = partial(_fail, error)
+        except BaseException:
+            self._has_ended()
+            raise
+        else:
+            if isinstance(response, DownstreamResponse) and response.is_sent and not self._upgraded:
+                self.log_access(request, response, None)
+                self._has_ended()
+                return response, False
+            answer = partial(_answer, response)
+        return await self._handle_request(request, None, answer)
+
+    def _has_ended(self) -> None:
+        """The current request has ended; a shutdown may wait for that."""
+        self._current_request = None
+        self._request_in_progress = False
+        if self._handler_waiter is not None:
+            self._handler_waiter.set_result(None)
+
     async def _read_rest(self, body: StreamReader) -> bool:
         """Read a body that nobody wanted, for a while; returns whether that was all of it.
 
@@ -93,3 +125,11 @@ class SerialHandler(RequestHandler):
         except TimeoutError:
             return False
         return True
+
+
+async def _answer(response: web.StreamResponse, _: web.BaseRequest) -> web.StreamResponse:
+    return response
+
+
+async def _fail(error: Exception, _: web.BaseRequest) -> web.StreamResponse:
+    raise error
