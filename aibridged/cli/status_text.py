@@ -16,6 +16,7 @@ from aibridged.daemon.status_report import (
     Requests,
     RunningModel,
     Status,
+    Worker,
 )
 
 _LABEL = 13
@@ -70,6 +71,8 @@ def _entries(status: Status, room: int) -> Iterator[tuple[str, list[str]]]:
         "Listens on",
         [line for each in status.listeners for line in _wrapped(f"{each.url} ({each.what})", room)],
     )
+    if status.workers is not None:
+        yield "Workers", _workers(status.workers, room)
     if status.forwards_to is not None:
         yield "Forwards to", _wrapped(status.forwards_to, room)
     yield "State", _wrapped(status.state_dir, room)
@@ -89,6 +92,24 @@ def _entries(status: Status, room: int) -> Iterator[tuple[str, list[str]]]:
     if status.mcp_servers:
         yield "MCP servers", _mcp_servers(status.mcp_servers, status.mcp_servers_left_out, room)
     yield from _resources(status, room)
+
+
+def _workers(workers: Sequence[Worker], room: int) -> list[str]:
+    lines = [line for each in workers[:_MOST] for line in _wrapped(_worker(each), room)]
+    return [*lines, *_rest(workers, 0)]
+
+
+def _worker(worker: Worker) -> str:
+    state = worker.state if worker.state == "serving" else worker.state.upper()
+    words = [f"{worker.name}: {state}"]
+    if worker.pid is not None and worker.uptime_s is not None:
+        words.append(f"process {worker.pid}, up {lasting(worker.uptime_s)}")
+        words.append(f"{worker.in_flight:,} running")
+    if worker.restarts:
+        words.append(f"{counted(worker.restarts, 'restart')}")
+    if worker.ends > 1:
+        words.append(f"ended {worker.ends} times in a row")
+    return ", ".join(words)
 
 
 def _database(database: Database) -> Iterator[str]:

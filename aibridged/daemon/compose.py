@@ -25,6 +25,7 @@ from aibridged.core.policies import Policies, named_groups
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
 from aibridged.daemon.memory import body_bytes
+from aibridged.daemon.group_metrics import GroupMetrics
 from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.problems import find_problems
 from aibridged.daemon.pruning import Pruning
@@ -57,24 +58,12 @@ _DUMPS_S = 5.0
 class Composition:
     """All components. `components` are those of the current configuration.
 
-    `metrics_snapshot` reads the metrics, if they are enabled.
+    `group_metrics` reads the metrics, if they are enabled.
     """
 
     def __init__(self, resources: Resources, settings: Settings, services: Services) -> None:
         self.resources = resources
-        self.metrics_snapshot = (
-            MetricsSnapshot(
-                resources.metrics,
-                resources.recorder,
-                resources.gatekeeper,
-                resources.mcp,
-                resources.telemetry.counts,
-                resources.budget_alerts,
-                resources.fingerprints,
-            )
-            if resources.metrics is not None
-            else None
-        )
+        self.group_metrics = self._group_metrics(resources)
         self._proxies = UpstreamProxies()
         self._key_refusals = KeyRefusals(resources.clock)
         self._upstreams = Upstreams(resources.in_flight, self._make_upstream)
@@ -112,6 +101,20 @@ class Composition:
         resources.api.serve(problems.routes(lambda: find_problems(self.components, resources)))
         resources.pricing.configure(settings)
         self._prune(settings)
+
+    def _group_metrics(self, resources: Resources) -> GroupMetrics | None:
+        if resources.metrics is None:
+            return None
+        snapshot = MetricsSnapshot(
+            resources.metrics,
+            resources.recorder,
+            resources.gatekeeper,
+            resources.mcp,
+            resources.telemetry.counts,
+            resources.budget_alerts,
+            resources.fingerprints,
+        )
+        return GroupMetrics(lambda: snapshot(self.components), resources.siblings)
 
     def reconfigure(self, settings: Settings) -> Components:
         """Make new `components`; what these settings leave unchanged is kept, with its state.

@@ -5,11 +5,12 @@ from functools import partial
 
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
+from aibridged.daemon.shared_cache import SharedCache
+from aibridged.daemon.workers.siblings import Siblings
 from aibridged.identity import coder, http_lookup, remote, token_authenticator
 from aibridged.identity.active_requests import ActiveRequests
 from aibridged.identity.anonymous import NoneAuthenticator
 from aibridged.identity.base import Authenticator, Gatekeeper
-from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.lookups import Lookups
 from aibridged.identity.revocation import keep_rechecking, keep_revoking
 from aibridged.identity.throttle import Throttle
@@ -19,12 +20,16 @@ from aibridged.tasks import Tasks
 
 
 def make_gatekeeper(
-    settings: Settings, engine: Engine | None, clock: Clock, stack: AsyncExitStack
+    settings: Settings,
+    engine: Engine | None,
+    clock: Clock,
+    stack: AsyncExitStack,
+    siblings: Siblings | None = None,
 ) -> tuple[Gatekeeper, Throttle]:
     """The gatekeeper, and the throttle in front of it; `stack` closes what they use.
 
     Tokens are looked up in the database of `engine`, if this daemon has its own, else at Coder,
-    else at the gateway that the AI Proxy hands over to.
+    else at the gateway that the AI Proxy hands over to. What one of `siblings` forgets, all do.
     """
     tokens = None
     if engine is not None and settings.auth == "token":
@@ -32,7 +37,7 @@ def make_gatekeeper(
         stack.callback(kept.dispose)
         tokens = TokenStore(kept, clock)
     active_requests = ActiveRequests(clock, grace=settings.revocation_grace)
-    gatekeeper = _make(settings, tokens, clock, active_requests, stack)
+    gatekeeper = _make(settings, tokens, clock, active_requests, stack, siblings or Siblings())
     module = http_lookup if tokens is None else token_authenticator
     lookups = Lookups(module.LOOKUPS_AT_ONCE, clock)
     return gatekeeper, Throttle(gatekeeper, lookups, active_requests, clock)
@@ -44,11 +49,13 @@ def _make(
     clock: Clock,
     active_requests: ActiveRequests,
     stack: AsyncExitStack,
+    siblings: Siblings,
 ) -> Gatekeeper:
     if settings.auth == "none":
         return NoneAuthenticator()
     remember = partial(
-        CachedAuthenticator,
+        SharedCache,
+        siblings,
         clock=clock,
         good_ttl=settings.auth_cache_ttl,
         bad_ttl=settings.auth_cache_bad_ttl,

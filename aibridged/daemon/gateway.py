@@ -5,7 +5,6 @@ from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-import msgspec
 from loguru import logger
 
 from aibridged.api.operations import Providers, SettingsInForce, routes
@@ -16,7 +15,7 @@ from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.targets import WEB_PAGE
 from aibridged.counted import counted
 from aibridged.daemon import metrics_endpoint as scrape
-from aibridged.daemon import status_socket, systemd, web_page
+from aibridged.daemon import systemd, web_page
 from aibridged.daemon.ai_proxy import AiProxyError, check_target, make_proxy
 from aibridged.daemon.client_limits import fit
 from aibridged.daemon.compose import Composition, compose
@@ -24,7 +23,7 @@ from aibridged.daemon.loaded import Loaded
 from aibridged.daemon.operations import providers_status, settings_in_force
 from aibridged.daemon.status import daemon_status
 from aibridged.daemon.status_report import Listening, Status
-from aibridged.daemon.status_server import StatusServer
+from aibridged.daemon.status_service import StatusService
 from aibridged.daemon.systemd import PassedSockets
 from aibridged.daemon.workers.siblings import Siblings
 from aibridged.identity.credential_key import CredentialKeyError
@@ -77,7 +76,8 @@ class Gateway:
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
-        self._siblings = siblings
+        self._siblings = siblings or Siblings()
+        self.status_service = StatusService(self._own_status, self._siblings)
         self._stack = AsyncExitStack()
         passed = {} if passed is None else passed
         self._listener = gateway_listener(settings, passed.pop(systemd.HTTP, ()))
@@ -165,9 +165,7 @@ class Gateway:
                 resources.shortages.system_refused,
                 settings.http_read_timeout,
             )
-            status = StatusServer(settings.state_dir, status_socket.DAEMON, self.status_document)
-            self._stack.push_async_callback(status.close)
-            status.start()
+            self.status_service.serve(settings.state_dir, self._stack)
             if not with_page and settings.ui_enabled == "auto":
                 logger.info(
                     "The web page is off, as others than this machine can connect:"
@@ -207,10 +205,11 @@ class Gateway:
         )
 
     async def _open_metrics(self, listener: Listener, composition: Composition) -> None:
-        metrics_snapshot = composition.metrics_snapshot
-        assert metrics_snapshot is not None
+        metrics = composition.group_metrics
+        assert metrics is not None
+        self._stack.callback(metrics.tell_last)
         scrapes = scrape.handler(
-            lambda: metrics_snapshot(composition.components),
+            metrics,
             Names(self._settings.prometheus_names),
             local_only=listener.is_local_only,
         )
@@ -284,10 +283,6 @@ class Gateway:
         names = ", ".join(each.name for each in self._settings.providers) or "none"
         return f"{doing}; requests in flight: {in_flight.count}; providers: {names}"
 
-    async def status_document(self) -> bytes:
-        """Status for `aibridged status`, as JSON."""
-        return msgspec.json.encode(await self._whole_status())
-
     def _services(self, composition: Composition) -> Sequence[Route]:
         async def health() -> Providers:
             resources = composition.resources
@@ -298,9 +293,9 @@ class Gateway:
         def in_force() -> SettingsInForce:
             return settings_in_force(self.loaded, self._settings)
 
-        return routes(self._whole_status, Status, health, in_force)
+        return routes(self.status_service.read, Status, health, in_force)
 
-    async def _whole_status(self) -> Status:
+    async def _own_status(self) -> Status:
         assert self._composition is not None
         ways = [
             ("gateway", self.urls),

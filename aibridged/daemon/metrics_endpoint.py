@@ -1,14 +1,14 @@
 """The Prometheus metrics endpoint, on its own listener."""
 
 import asyncio
-from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
 from aibridged.core.origins import is_loopback_name
+from aibridged.daemon.group_metrics import GroupMetrics
+from aibridged.daemon.workers.channel import ChannelError
 from aibridged.observe.exposition import render
 from aibridged.observe.metric import Names
-from aibridged.observe.series import Reading
 from aibridged.transport.refusal import SERVER
 from aibridged.transport.request import GatewayRequest, Handler
 
@@ -19,8 +19,8 @@ _LOCAL_ONLY = (
 _PATHS = frozenset({"/metrics", "/"})  # as in `coder server`
 
 
-def handler(read: Callable[[], Sequence[Reading]], names: Names, *, local_only: bool) -> Handler:
-    """The handler of the listener; `read` is called once per scrape.
+def handler(metrics: GroupMetrics, names: Names, *, local_only: bool) -> Handler:
+    """The handler of the listener; `metrics` are read once per scrape.
 
     `names` are those of Coder's metrics. With `local_only` the Host must be a loopback name, so
     that no web page reads the metrics by DNS rebinding.
@@ -37,8 +37,14 @@ def handler(read: Callable[[], Sequence[Reading]], names: Names, *, local_only: 
             return _line(_LOCAL_ONLY, 403)
         accepted = (", ".join(headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
         async with one_at_a_time:
+            try:
+                readings = await metrics.read()
+            except ChannelError as error:
+                return _line(f"The metrics of all workers can't be read: {error}", 503)
             # A copy is rendered, in a thread: for 10 000 series it takes 0.1 s.
-            body, head = await asyncio.to_thread(render, read(), names, *accepted)
+            body, head = await asyncio.to_thread(
+                render, readings, names, *accepted, with_process=metrics.is_whole
+            )
         return web.Response(body=body, headers={**head, "Server": SERVER})
 
     return scrape

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
 
 
+_LIMITS_CHANGED = "spend limits changed"
 # How long the database may take for the last counts of refusals.
 _COUNTS_S = 5.0
 # And for the last fingerprints, with what is left to be made of them.
@@ -95,6 +96,7 @@ class Resources:
     """
 
     clock: Clock
+    siblings: Siblings
     engine: Engine
     recorder: Recorder
     records: str
@@ -175,6 +177,7 @@ async def make_resources(
     running = Running()
     metrics = _make_metrics(settings, clock, running, stack)
     limits = await _make_limits(engine, clock, stack)
+    on_limits_changed = _telling_siblings(limits, siblings)
     pricing = Pricing(settings.state_dir)
     stack.push_async_callback(pricing.close)
     query = Query(engine, clock, NO_TEXTS, price=pricing.price)
@@ -189,7 +192,7 @@ async def make_resources(
         query,
         clock,
         partial(SpendLimitStore, engine, clock, spend),
-        limits.read,
+        on_limits_changed,
         limiters.rate_limiter(A_SECOND, "spend limits"),
     )
     mcp = McpTools(settings, clock, mcp_credentials(settings, engine, clock))
@@ -210,7 +213,7 @@ async def make_resources(
     tasks.start(keep_summarising(usual_costs, first=FIRST_S), "usual costs of sessions")
     stack.callback(usual_costs.stop)
     stack.push_async_callback(tasks.cancel)
-    gatekeeper, gate = make_gatekeeper(settings, engine, clock, stack)
+    gatekeeper, gate = make_gatekeeper(settings, engine, clock, stack, siblings)
     stack.callback(api.close)
     stack.callback(spend_limit_api.close)
     now = clock.wall().timestamp()
@@ -224,6 +227,7 @@ async def make_resources(
     )
     return Resources(
         clock=clock,
+        siblings=siblings,
         engine=engine,
         recorder=recorder,
         records=describe(engine),
@@ -299,6 +303,21 @@ def _make_fingerprints(
     writer = FingerprintWriter(engine, clock, read_key)
     stack.push_async_callback(asyncio.to_thread, writer.finish, _FINGERPRINTS_S)
     return writer
+
+
+def _telling_siblings(limits: LimitsInForce, siblings: Siblings) -> Callable[[], None]:
+    """To be called by a thread that has changed limits: they are read here, and soon there, too."""
+
+    async def told(_: object) -> None:
+        limits.read_soon()
+
+    def changed() -> None:
+        limits.read()
+        loop.call_soon_threadsafe(siblings.tell, _LIMITS_CHANGED)
+
+    loop = asyncio.get_running_loop()
+    siblings.on(_LIMITS_CHANGED, told)
+    return changed
 
 
 async def _make_limits(engine: Engine, clock: Clock, stack: AsyncExitStack) -> LimitsInForce:

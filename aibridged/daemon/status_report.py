@@ -122,8 +122,28 @@ class Process(msgspec.Struct):
     descriptors_limit: int = 0
 
 
+class Worker(msgspec.Struct):
+    """One of several processes: a worker, or the writer of their records.
+
+    `state` is serving, starting, silent (it doesn't answer), or down (a successor is about to be
+    started). `ends` counts those that ended in a row without a steady time in between.
+    """
+
+    name: str = ""
+    pid: int | None = None
+    state: str = ""
+    uptime_s: float | None = None
+    in_flight: int = 0
+    restarts: int = 0
+    ends: int = 0
+
+
 class Status(msgspec.Struct):
-    """The whole document; what a standalone AI Proxy hasn't got is None."""
+    """The whole document; what a standalone AI Proxy hasn't got is None.
+
+    With several workers `pid` and `uptime_s` are their supervisor's, and the numbers are those of
+    all together.
+    """
 
     version: str = ""
     pid: int = 0
@@ -141,6 +161,7 @@ class Status(msgspec.Struct):
     mcp_servers_left_out: int = 0
     clients: Clients | None = None
     process: Process | None = None
+    workers: list[Worker] | None = None
 
 
 def decoded(document: bytes) -> Status:

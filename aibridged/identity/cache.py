@@ -131,8 +131,12 @@ class CachedAuthenticator:
 
     def forget_users(self, user_ids: Set[str]) -> None:
         """Forget all tokens of these users, even those that are being looked up now."""
+        self.forget(self.tokens_of(user_ids))
+
+    def tokens_of(self, user_ids: Set[str]) -> set[str]:
+        """The ids of those tokens of these users that are cached as valid."""
         theirs = {actor.api_key_id for _, actor in self._good if actor.id in user_ids}
-        self.forget({id for id in theirs if id is not None})
+        return {id for id in theirs if id is not None}
 
     async def _look_up_once(self, key: bytes, token: str) -> Actor | None:
         while True:

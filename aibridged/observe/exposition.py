@@ -22,9 +22,10 @@ _GZIP_LEVEL = 1
 
 
 class _Snapshot(Collector):
-    """A collector of the snapshot, and prometheus_client's own metrics of the process."""
+    """A collector of the snapshot, and prometheus_client's own metrics of the process, if asked."""
 
-    def __init__(self, readings: Iterable[Reading], names: Names) -> None:
+    def __init__(self, readings: Iterable[Reading], names: Names, *, with_process: bool) -> None:
+        self._with_process = with_process
         self._readings = readings
         self._names = names
 
@@ -32,11 +33,17 @@ class _Snapshot(Collector):
         for reading in self._readings:
             for name in reading.row.shown_as(self._names):
                 yield _family(reading, name)
-        yield from ProcessCollector(registry=None).collect()
+        if self._with_process:
+            yield from ProcessCollector(registry=None).collect()
 
 
 def render(
-    readings: Iterable[Reading], names: Names, accept: str, accept_encoding: str
+    readings: Iterable[Reading],
+    names: Names,
+    accept: str,
+    accept_encoding: str,
+    *,
+    with_process: bool = True,
 ) -> tuple[bytes, dict[str, str]]:
     """Render the body and its headers, as the request's headers ask for: OpenMetrics, gzip.
 
@@ -44,7 +51,7 @@ def render(
     thread.
     """
     encode, content_type = choose_encoder(accept)
-    body = encode(_Snapshot(readings, names))
+    body = encode(_Snapshot(readings, names, with_process=with_process))
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
     if gzip_accepted(accept_encoding):
         headers["Content-Encoding"] = "gzip"

@@ -1,12 +1,15 @@
 """The part of the table of metrics about limits: connections, slots, descriptors."""
 
-from aibridged.observe.metric import Kind, Metric
+from aibridged.observe.metric import Across, Kind, Metric
 
-SLOTS_IN_USE = Metric("aibridged_slots_in_use", Kind.GAUGE, "Concurrency slots in use.")
+SLOTS_IN_USE = Metric(
+    "aibridged_slots_in_use", Kind.GAUGE, "Concurrency slots in use.", across=Across.MAX
+)
 SLOTS_LIMIT = Metric(
     "aibridged_slots_limit",
     Kind.GAUGE,
     "Maximum number of concurrency slots (--aibridge-max-concurrency); 0 is unlimited.",
+    across=Across.MAX,
 )
 CLIENT_CONNECTIONS = Metric(
     "aibridged_client_connections",
@@ -36,6 +39,7 @@ RATE_LIMITER_CALLERS = Metric(
     "aibridged_rate_limiter_callers",
     Kind.GAUGE,
     "Callers tracked by the rate limiter.",
+    across=Across.MAX,
 )
 PERSON_REFUSALS = Metric(
     "aibridged_person_refusals_total",

@@ -12,6 +12,14 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
 
 
+class Across(StrEnum):
+    """What the values of several workers are together; those of counters and histograms a sum."""
+
+    SUM = "sum"
+    MAX = "max"
+    MIN = "min"
+
+
 class Names(StrEnum):
     """Which names Coder's metrics have: its present ones, those before its renaming, or both."""
 
@@ -32,7 +40,7 @@ class Metric:
     """One row: `name` as in queries, without the _bucket, _sum and _count of its series.
 
     `buckets` are upper bounds in the metric's unit. `most` bounds the combinations of labels that
-    have series of their own; further ones are counted under `other`.
+    have series of their own; further ones are counted under `other`. `across` is for gauges.
     """
 
     name: str
@@ -41,6 +49,7 @@ class Metric:
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     most: int = 1000
+    across: Across = Across.SUM
 
     def shown_as(self, names: Names) -> tuple[str, ...]:
         """The names under which the metric is exported."""

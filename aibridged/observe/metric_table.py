@@ -14,7 +14,7 @@ from types import MappingProxyType
 from aibridged.observe.budget_table import BUDGETS
 from aibridged.observe.limit_table import LIMITS
 from aibridged.observe.mcp_table import MCP_SERVERS
-from aibridged.observe.metric import Kind, Metric
+from aibridged.observe.metric import Across, Kind, Metric
 from aibridged.observe.record_table import RECORDS
 from aibridged.observe.telemetry_table import TELEMETRY
 
@@ -159,6 +159,7 @@ BREAKER_STATE = Metric(
     "circuits under the same labels, such as those of users' own keys, the most open "
     "one. A half-open one without requests is left out after another timeout.",
     ("provider", "endpoint", "model"),
+    across=Across.MAX,
 )
 BREAKER_TRIPS = Metric(
     "coder_ai_gateway_circuit_breaker_trips_total",
@@ -179,23 +180,27 @@ USER_INFO = Metric(
     "Always 1; the labels are the id and the username of each initiator that is counted. Join by"
     " initiator_id for metrics by name.",
     ("initiator_id", "username"),
+    across=Across.MAX,
 )
 PROVIDER_INFO = Metric(
     "coder_ai_gateway_provider_info",
     Kind.GAUGE,
     "1 for each configured provider; its status is enabled.",
     ("provider_name", "provider_type", "status"),
+    across=Across.MAX,
 )
 RELOAD_ATTEMPT = Metric(
     "coder_ai_gateway_providers_last_reload_timestamp_seconds",
     Kind.GAUGE,
     "Unix time of the last attempt to load the configuration, at startup or on reload.",
+    across=Across.MAX,
 )
 RELOAD_SUCCESS = Metric(
     "coder_ai_gateway_providers_last_reload_success_timestamp_seconds",
     Kind.GAUGE,
     "Unix time of the last successful load of the configuration; after a failed "
     "reload it is older than the last attempt.",
+    across=Across.MIN,
 )
 UPSTREAM_CONNECTIONS = Metric(
     "aibridged_upstream_connections",
@@ -267,11 +272,13 @@ BUILD_INFO = Metric(
     Kind.GAUGE,
     "Always 1; the labels are the versions of aibridged and Python.",
     ("version", "python"),
+    across=Across.MAX,
 )
 READY = Metric(
     "aibridged_ready",
     Kind.GAUGE,
     "1 while new requests are accepted; 0 while the daemon drains or can't record them.",
+    across=Across.MIN,
 )
 
 LOG_LINES_LOST = Metric(
@@ -308,7 +315,7 @@ PROXY_RESPONSES = Metric(
 )
 
 # Made by prometheus_client itself, where the system has /proc; the help texts are its own.
-_PROCESS = (
+PROCESS = (
     Metric(
         "process_cpu_seconds_total",
         Kind.COUNTER,
@@ -370,7 +377,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
         ),
         "Records": RECORDS,
         "Telemetry of agents": TELEMETRY,
-        "Daemon": (BUILD_INFO, READY, LOG_LINES_LOST, *_PROCESS),
+        "Daemon": (BUILD_INFO, READY, LOG_LINES_LOST, *PROCESS),
         "AI Proxy": (PROXY_SESSIONS, PROXY_REQUESTS, PROXY_INFLIGHT, PROXY_RESPONSES),
     }
 )

@@ -1,6 +1,6 @@
 """The part of the table of metrics about the record: queue, commits, spool and journal."""
 
-from aibridged.observe.metric import Kind, Metric
+from aibridged.observe.metric import Across, Kind, Metric
 
 RECORDER_QUEUE = Metric(
     "aibridged_recorder_queue_length",
@@ -63,6 +63,7 @@ DATABASE_UP = Metric(
     "aibridged_database_up",
     Kind.GAUGE,
     "1 while the database accepts records, 0 while it is unavailable.",
+    across=Across.MIN,
 )
 
 RECORDS = (

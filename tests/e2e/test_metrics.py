@@ -472,9 +472,9 @@ class TestEndpoint:
     async def test_it_is_rendered_away_from_the_event_loop(self, gateway, client, monkeypatch):
         threads, render = [], endpoint.render
 
-        def noted(*arguments):
+        def noted(*arguments, **options):
             threads.append(threading.current_thread())
-            return render(*arguments)
+            return render(*arguments, **options)
 
         monkeypatch.setattr(endpoint, "render", noted)
         async with client.get(gateway.metrics_urls[0]) as response:

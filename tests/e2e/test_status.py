@@ -95,7 +95,7 @@ async def test_the_document_is_bounded_and_has_no_token(start_gateway):
         components.running.began(("anthropic", model, "/v1/messages"))
         key = BreakerKey("anthropic", "/v1/messages", model, f"hash-{number}")
         components.breakers.admit(key).failure()
-    document = await gateway.status_document()
+    document = await gateway.status_service.document()
     assert len(document) < 100_000
     assert b"S" * 43 not in document
     assert b"hash" not in document, "a hash of a caller's key is its own business"

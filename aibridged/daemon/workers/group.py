@@ -104,6 +104,11 @@ class Group:
         return [each.child for each in self.slots if each.child is not None and each.child.serves]
 
     @property
+    def all_slots(self) -> list[Slot]:
+        """All slots, in the order in which they are needed."""
+        return self.slots
+
+    @property
     def answers(self) -> bool:
         """Whether some child serves, and answers."""
         return any(
@@ -179,8 +184,7 @@ class Group:
     async def _spawn(self, slot: Slot) -> Child:
         with self._sockets.for_one() as sockets:
             inherited = [*chain(*sockets.values()), *self.descriptors.values()]
-            words = (slot.kind, str(slot.number))
-            child = await spawn(slot.name, words, inherited, self._clock.monotonic())
+            child = await spawn(slot.kind, slot.number, inherited, self._clock.monotonic())
         child.sockets = sockets
         for kind, (answerer, takes) in self._answerers.items():
             child.channel.on(kind, partial(answerer, child), takes)

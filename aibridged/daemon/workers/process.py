@@ -20,9 +20,15 @@ class Child:
     """A running child. `started` is done once it serves; its result says why it can't, if so."""
 
     def __init__(
-        self, name: str, process: asyncio.subprocess.Process, channel: Channel, began: float
+        self,
+        name: str,
+        slot: int,
+        process: asyncio.subprocess.Process,
+        channel: Channel,
+        began: float,
     ) -> None:
         self.name = name
+        self.slot = slot
         self.pid = process.pid
         self.channel = channel
         self.began = began
@@ -49,10 +55,10 @@ class Child:
         return status
 
 
-async def spawn(name: str, words: Iterable[str], descriptors: Iterable[int], now: float) -> Child:
+async def spawn(kind: str, slot: int, descriptors: Iterable[int], now: float) -> Child:
     """Start a process that inherits these descriptors, and one end of a control channel.
 
-    `words` are shown in its command line. The channel isn't read yet.
+    The channel isn't read yet.
 
     Raises:
         OSError: there are not enough processes, descriptors or memory.
@@ -64,7 +70,8 @@ async def spawn(name: str, words: Iterable[str], descriptors: Iterable[int], now
                 *_interpreter(),
                 "-m",
                 "aibridged",
-                *words,
+                kind,
+                str(slot),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), *descriptors),
                 env=_environment(os.environ, theirs.fileno()),
@@ -73,7 +80,8 @@ async def spawn(name: str, words: Iterable[str], descriptors: Iterable[int], now
             ours.close()
             raise
     ours.setblocking(False)
-    return Child(name, process, Channel(ours, name), now)
+    name = f"{kind.capitalize()} {slot}"
+    return Child(name, slot, process, Channel(ours, name), now)
 
 
 def _environment(environ: Mapping[str, str], channel: int) -> dict[str, str]:

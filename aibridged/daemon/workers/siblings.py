@@ -5,7 +5,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from aibridged.core.limiters import Limiters
-from aibridged.daemon.workers.channel import DEADLINE_S, Channel, ChannelError, Handler
+from aibridged.daemon.workers.channel import (
+    DEADLINE_S,
+    Channel,
+    ChannelClosedError,
+    ChannelError,
+    Handler,
+)
 
 T = TypeVar("T")
 
@@ -58,6 +64,23 @@ class Siblings:
             return [msgspec.msgpack.decode(each, type=gives) for each in answers]
         except (ChannelError, msgspec.MsgspecError):
             return []  # the supervisor has ended, and this process is about to
+
+    async def ask_supervisor(
+        self, kind: str, payload: object = None, *, gives: type[T], within: float = DEADLINE_S
+    ) -> T:
+        """The supervisor's answer.
+
+        Raises:
+            ChannelError: it doesn't answer, or there is none.
+        """
+        if self._channel is None:
+            raise ChannelClosedError("There is no supervisor.")
+        return await self._channel.ask(kind, payload, gives=gives, within=within)
+
+    def tell_supervisor(self, kind: str, payload: object = None) -> None:
+        """Tell the supervisor, without waiting for an answer."""
+        if self._channel is not None:
+            self._channel.tell(kind, payload)
 
     def tell(self, kind: str, payload: object = None) -> None:
         """Ask all others, without waiting for their answers."""

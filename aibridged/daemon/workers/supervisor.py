@@ -20,7 +20,10 @@ from aibridged.counted import counted
 from aibridged.daemon.loaded import Loaded
 from aibridged.daemon.reload import Reloader
 from aibridged.daemon.runtime import SLACK_S, log_as, on_stop_signals, run_process
+from aibridged.daemon.status_server import StatusServer
+from aibridged.daemon.status_socket import DAEMON
 from aibridged.daemon.systemd import Notifier, PassedSocketError, passed_sockets, telling
+from aibridged.daemon.workers.answers import Answers
 from aibridged.daemon.workers.child import WORKER
 from aibridged.daemon.workers.group import Group, GroupFailedError, Slot
 from aibridged.daemon.workers.messages import LIMITS, REOPEN_LOGS, InForce
@@ -50,6 +53,9 @@ async def _serve(
     loaded.began(resolution)
     sockets = GroupSockets()
     group = Group(count, InForce(settings, loaded), sockets, SystemClock())
+    status_server = StatusServer(
+        settings.state_dir, DAEMON, Answers(group, SystemClock()).status_document
+    )
     stopping, hangup = on_stop_signals(group.kill), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
@@ -69,6 +75,7 @@ async def _serve(
         await group.stop(0.0)
         logger.error("The workers can't be started: {}.", error.strerror)
         return 1
+    status_server.start()
     reloading = tasks.start(_reloader(group, resolve, notifier).run(hangup), "reloading")
     if not stopping.is_set():
         logger.info("{} serve", counted(count, "worker"))
@@ -82,6 +89,7 @@ async def _serve(
         reloading.cancel()
         await group.stop(within)
         await tasks.idle()
+    await status_server.close()
     return 1 if group.has_failed else 0
 
 

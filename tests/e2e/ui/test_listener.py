@@ -65,7 +65,7 @@ async def test_its_places_are_no_clients(start_gateway, client):
 
 async def test_the_status_and_a_reload_know_it(start_gateway, client):
     gateway = await start_gateway(ui_address=ANY_PORT, access_url="https://ai.example/base")
-    told = msgspec.json.decode(await gateway.status_document())["listeners"]
+    told = msgspec.json.decode(await gateway.status_service.document())["listeners"]
     pages = [each["url"] for each in told if each["what"] == "web page"]
     assert pages[0] == "https://ai.example/base/ui/"
     gateway.reconfigure(gateway.settings)

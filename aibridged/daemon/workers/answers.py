@@ -1,0 +1,80 @@
+"""What the supervisor answers for its whole group: its status and its metrics."""
+
+import os
+
+import msgspec
+
+from aibridged import __version__
+from aibridged.clock import Clock
+from aibridged.daemon.status_report import Status, Worker
+from aibridged.daemon.workers.child import WORKER
+from aibridged.daemon.workers.group import Group, Slot
+from aibridged.daemon.workers.group_status import GROUP_STATUS, STATUS, together
+from aibridged.daemon.workers.process import Child
+from aibridged.daemon.workers.series import (
+    GROUP_METRICS,
+    LAST_METRICS,
+    METRICS,
+    GroupSeries,
+    Series,
+)
+
+STATUS_S = 2.0
+"""For a worker's status."""
+METRICS_S = 5.0
+"""For a worker's metrics: of one that takes longer, those are told that it said last."""
+
+
+class Answers:
+    """Answers the workers of `group`, which they ask on behalf of their clients."""
+
+    def __init__(self, group: Group, clock: Clock) -> None:
+        self._group = group
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._series = GroupSeries()
+        group.on(GROUP_METRICS, self._metrics)
+        group.on(GROUP_STATUS, self._status)
+        group.on(LAST_METRICS, self._last_metrics, list[Series])
+        group.when_dead.append(self._died)
+
+    async def status(self) -> Status:
+        """The status of all: of those that answer in time, and that the others don't."""
+        answers = await self._group.ask_all(STATUS, gives=Status, within=STATUS_S)
+        workers = [self._worker(slot) for slot in self._group.all_slots]
+        status = together([told for _, told in answers], workers)
+        status.version = __version__
+        status.state_dir = str(self._group.in_force.settings.state_dir)
+        status.pid = os.getpid()
+        status.uptime_s = round(self._clock.monotonic() - self._began, 1)
+        return status
+
+    async def status_document(self) -> bytes:
+        """The same as JSON, for the status socket."""
+        return msgspec.json.encode(await self.status())
+
+    def _worker(self, slot: Slot) -> Worker:
+        child = slot.child
+        told = Worker(name=slot.name, state="down", restarts=slot.restarts, ends=slot.backoff.ends)
+        if child is not None:
+            told.pid = child.pid
+            told.uptime_s = round(self._clock.monotonic() - child.began, 1)
+            told.in_flight = slot.pulse.in_flight if slot.pulse is not None else 0
+            told.state = "starting" if not child.serves else "silent" if slot.missed else "serving"
+        return told
+
+    async def _status(self, _asker: Child, _: object) -> Status:
+        return await self.status()
+
+    async def _metrics(self, _asker: Child, _: object) -> list[Series]:
+        answers = await self._group.ask_all(METRICS, gives=list[Series], within=METRICS_S)
+        for child, series in answers:
+            self._series.told(child.slot, series)
+        return self._series.all()
+
+    async def _last_metrics(self, child: Child, series: list[Series]) -> None:
+        self._series.told(child.slot, series)
+
+    def _died(self, slot: Slot) -> None:
+        if slot.kind == WORKER:
+            self._series.died(slot.number)
