@@ -9,6 +9,7 @@ from loguru import logger
 
 from aibridged.api.filters import BadFilterError, whole_number
 from aibridged.api.live_feed import LiveFeed
+from aibridged.api.live_others import AT_ONCE, NoOthers, Others, end_here, merged
 from aibridged.api.openapi import Parameter
 from aibridged.api.routes import Call, Events, Route
 from aibridged.clock import Clock
@@ -23,7 +24,6 @@ AUDIT_S = 10.0
 """How long the database may take for a row of the audit log."""
 
 _PAGE = 100
-_AT_ONCE = 32  # requests that are looked at between two slices
 _NEWEST, _OLDEST = "newest", "oldest"
 
 NoteEnd = Callable[[str, str, Mapping[str, Any]], None]
@@ -54,7 +54,7 @@ class Ended(msgspec.Struct, kw_only=True):
 
 
 class LiveApi:
-    """Answers for the requests in flight; `note_end` writes to the audit log."""
+    """Answers for the requests in flight, at `others`, too; `note_end` writes to the audit log."""
 
     def __init__(
         self,
@@ -63,12 +63,14 @@ class LiveApi:
         slices: TimeSlices,
         feed: LiveFeed,
         note_end: NoteEnd,
+        others: Others | None = None,
     ) -> None:
         self._active = active
         self._clock = clock
         self._slices = slices
         self._feed = feed
         self._note_end = note_end
+        self._others = others or NoOthers()
 
     async def page(self, call: Call) -> LiveRequests:
         """A page of those that the caller may see.
@@ -83,13 +85,16 @@ class LiveApi:
         limit = whole_number("limit", given.get("limit") or "0", 0, MAX_LIMIT) or _PAGE
         skipped = whole_number("offset", given.get("offset") or "0", 0, MAX_OFFSET)
         found = self._active.listed(call.owner)
+        if others := await self._others.running(call.owner):
+            steps = merged(found, others, self._clock)
+            found = await self._slices.run(steps, ("live", call.actor.id))
         if order == _NEWEST:
             found.reverse()
         user = given.get("user") or None
         if user == "me":
             user = call.actor.id
-        steps = self._page(found, user, given.get("model") or None, skipped, limit)
-        return await self._slices.run(steps, ("live", call.actor.id))
+        page = self._page(found, user, given.get("model") or None, skipped, limit)
+        return await self._slices.run(page, ("live", call.actor.id))
 
     def _page(
         self, found: list[Listed], user: str | None, model: str | None, skipped: int, limit: int
@@ -97,7 +102,7 @@ class LiveApi:
         wall, monotonic = self._clock.wall(), self._clock.monotonic()
         matching, page = 0, []
         for number, each in enumerate(found):
-            if number % _AT_ONCE == 0:
+            if number % AT_ONCE == 0:
                 yield
             in_page = skipped <= matching < skipped + limit
             if user is None and model is None and not in_page:
@@ -129,15 +134,14 @@ class LiveApi:
         Raises:
             GatewayError: no such request of the caller's runs, or it has just ended.
         """
-        running = next(
-            (each for each in self._active.listed(call.owner) if each.is_called(call.id)), None
-        )
-        if running is None:
+        ending = end_here(self._active, self._clock, call.id, call.owner, call.actor)
+        if ending is None:
+            ending = await self._others.end(call.id, call.owner, call.actor)
+        if ending is None:
             raise GatewayError(REQUEST_NOT_RUNNING)
-        clock = self._clock
-        before = running.seen(clock.wall(), clock.monotonic())
-        if not running.end_early(call.actor):
+        if not ending.is_ending:
             raise GatewayError(REQUEST_ALREADY_ENDED)
+        before = ending.before
         if before.ended_by is None:
             await self._note(call.actor.username, before)
         return Ended(

@@ -6,11 +6,12 @@ rights share every message.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from aibridged.api.live_others import AT_ONCE, NoOthers, Others, merged
 from aibridged.clock import Clock
 from aibridged.errors import RATE_LIMITED, GatewayError
 from aibridged.identity.active_requests import ActiveRequests, LiveRequest
@@ -29,7 +30,6 @@ MAX_SHOWN = 2000
 MAX_BEHIND = 4
 """Messages that a watcher may have left unread; one that reads more slowly is dropped."""
 
-_AT_ONCE = 32  # requests that are looked at between two slices
 _HEARTBEAT = b": still here\n\n"
 _encode = msgspec.json.Encoder().encode
 
@@ -93,6 +93,7 @@ class LiveFeed:
         clock: Clock,
         slices: TimeSlices,
         is_over: Callable[[], bool] = lambda: False,
+        others: Others | None = None,
         *,
         tick: float = TICK_S,
     ) -> None:
@@ -100,6 +101,7 @@ class LiveFeed:
         self._clock = clock
         self._slices = slices
         self._is_over = is_over
+        self._others = others or NoOthers()
         self._tick = tick
         self._watchers: set[_Watcher] = set()
         self._scopes: dict[str | None, _Scope] = {}
@@ -147,22 +149,28 @@ class LiveFeed:
     async def _look(self) -> None:
         while self._watchers and not self._is_over():
             owners = {watcher.owner for watcher in self._watchers}
-            await self._slices.run(self._tell(owners), "live feed")
+            asked = None if None in owners or len(owners) > 1 else next(iter(owners))
+            others = await self._others.running(asked)
+            await self._slices.run(self._tell(owners, others), "live feed")
             await asyncio.sleep(self._tick)
         self._scopes.clear()
         for watcher in list(self._watchers):
             self._dismiss(watcher)
 
-    def _tell(self, owners: set[str | None]) -> Generator[None, None, None]:
+    def _tell(
+        self, owners: set[str | None], others: Sequence[LiveRequest]
+    ) -> Generator[None, None, None]:
         """Look at the requests of `owners`, and tell their watchers what has changed for them."""
         wall, monotonic = self._clock.wall(), self._clock.monotonic()
         rows: dict[str | None, dict[str, LiveRequest]] = {owner: {} for owner in owners}
         counts: Counter[str | None] = Counter()
         everybody = None in owners
         asked = (None,) if everybody else owners
-        listed = (each for owner in asked for each in self._active.listed(owner))
+        listed = [each for owner in asked for each in self._active.listed(owner)]
+        if others:
+            listed = yield from merged(listed, others, self._clock)
         for number, each in enumerate(listed):
-            if number % _AT_ONCE == 0:
+            if number % AT_ONCE == 0:
                 yield
             seen = each.seen(wall, monotonic)
             if not seen.id:  # it has ended since

@@ -221,7 +221,7 @@ async def make_resources(
     connection_limiter.on_full = shortages.no_place
     turns, provider_health = Turns(clock), ProviderHealth(clock)
     slices, in_flight = TimeSlices(turns, clock), InFlight()
-    serve_live(api, engine, clock, gate.active_requests, slices, in_flight, stack)
+    serve_live(api, engine, clock, gate.active_requests, slices, in_flight, siblings, stack)
     sign_in = await make_sign_in(
         settings, engine, clock, gatekeeper, policy_groups, metrics, limiters, stack
     )

@@ -36,6 +36,8 @@ class DirectLines:
     """Writes lines of level info and up to all `outputs`; without any, loguru does."""
 
     def __init__(self) -> None:
+        self.own_fields: Mapping[str, Any] = {}
+        """The process's own, on each line."""
         self._outputs: Sequence[Output] = ()
         clock = SystemClock()
         self._wall, self._monotonic = clock.wall, clock.monotonic
@@ -62,6 +64,8 @@ class DirectLines:
         for output, _ in outputs:  # a generator for `any` takes longer
             if output.is_closed:
                 return False
+        if self.own_fields:
+            fields = {**self.own_fields, **fields}
         module, function, line = caller
         scope = SCOPE.get()
         record = {

@@ -20,6 +20,7 @@ from weakref import WeakSet
 from loguru import logger
 
 from aibridged.clock import SystemClock
+from aibridged.observe.line_locks import LineLock, line_lock
 from aibridged.tasks import start_thread
 
 BACKLOG_BYTES = 1024 * 1024
@@ -66,12 +67,19 @@ class LogOutput:
     """
 
     def __init__(
-        self, place: str, descriptor: int, encoding: str, *, is_stderr: bool = False
+        self,
+        place: str,
+        descriptor: int,
+        encoding: str,
+        *,
+        is_stderr: bool = False,
+        line_lock: LineLock | None = None,
     ) -> None:
         self.place = place
         self.is_stderr = is_stderr
         self.is_closed = False
         self._descriptor = descriptor
+        self._line_lock = line_lock
         self._ready = _polled(descriptor)  # used by the thread that writes, so by one at a time
         self._encoding = encoding
         self._lock = threading.Lock()  # held for moments, never while something is written
@@ -129,7 +137,7 @@ class LogOutput:
                 if (now := _monotonic()) - began > SLOW_S:
                     self._shun_until = now + SHUN_S
             else:
-                rest = self._write_pieces(data, wait=False)
+                rest = self._write_line(data, wait=False)
         with self._lock:
             if rest:
                 self._backlog.appendleft(rest)
@@ -161,12 +169,28 @@ class LogOutput:
     def _close(self) -> None:
         _OUTPUTS.discard(self)
         os.close(self._descriptor)
+        if self._line_lock is not None:
+            self._line_lock.close()
 
     def _look(self) -> None:
         """Find out what kind of file the descriptor stands for."""
         status = os.fstat(self._descriptor)
         self._is_file = stat.S_ISREG(status.st_mode)  # always writable, as poll has it
+        self._is_pipe = stat.S_ISFIFO(status.st_mode)
         self._is_torn = self._is_file and _is_torn(self._descriptor, status.st_size)
+
+    def _write_line(self, data: bytes, *, wait: bool) -> bytes:
+        """Write it, in one piece where others write, too; returns what can't be written now."""
+        lock = self._line_lock
+        if lock is None:
+            return self._write_pieces(data, wait=wait)
+        alone = len(data) > _PIECE_BYTES or not self._is_pipe
+        if not lock.is_held and not lock.take(alone=alone, wait=wait):
+            return data
+        rest = self._write_pieces(data, wait=wait)
+        if not rest or len(rest) == len(data):  # else it is held until the line's end
+            lock.release()
+        return rest
 
     def _write_pieces(self, data: bytes, *, wait: bool) -> bytes:
         while data and self._ready.poll(None if wait else 0):
@@ -261,7 +285,7 @@ class LogOutput:
             if self._is_file:
                 self._write_to_file(data)
             else:
-                self._write_pieces(data, wait=True)
+                self._write_line(data, wait=True)
             with self._lock:
                 self._backlog_bytes -= len(self._backlog.popleft())
 
@@ -298,7 +322,15 @@ class LogStream(LogOutput):
 
     def __init__(self, stream: TextIO, place: str) -> None:
         number = stream.fileno()
-        super().__init__(place, _own(number), stream.encoding, is_stderr=number == _STDERR)
+        descriptor = _own(number)
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        super().__init__(
+            place,
+            descriptor,
+            stream.encoding,
+            is_stderr=number == _STDERR,
+            line_lock=None if is_file else line_lock(number),
+        )
 
 
 _OUTPUTS: WeakSet[LogOutput] = WeakSet()

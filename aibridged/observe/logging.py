@@ -77,6 +77,13 @@ def configure(
     logging.getLogger("alembic").setLevel(level if level < logging.INFO else logging.WARNING)
 
 
+def name_worker(worker: str) -> None:
+    """Have each line of this process say which of several workers it is."""
+    own = {"worker": worker}
+    logger.configure(extra=own)
+    DIRECT.own_fields = own
+
+
 def _direct(outputs: Sequence[tuple[tuple[_Place, bool], Render]]) -> Sequence[Output]:
     """All of the outputs, if each can be written to without loguru: none is coloured."""
     direct = [

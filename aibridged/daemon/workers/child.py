@@ -7,7 +7,9 @@ from collections.abc import MutableMapping
 from itertools import chain
 
 from aibridged.daemon.workers.channel import ChannelError, receive
-from aibridged.daemon.workers.messages import BEGIN, CHANNEL, Begin
+from aibridged.daemon.workers.messages import BEGIN, CHANNEL, LINE_LOCKS, Begin
+from aibridged.observe.line_locks import share_lines
+from aibridged.observe.logging import name_worker
 
 WORKER = "worker"
 
@@ -32,4 +34,6 @@ def main(environ: MutableMapping[str, str]) -> int:
         return 0  # the supervisor has ended, or has no use for it
     for descriptor in (*begin.descriptors.values(), *chain(*begin.sockets.values())):
         os.set_inheritable(descriptor, False)
+    share_lines({stream: begin.descriptors[name] for stream, name in LINE_LOCKS.items()})
+    name_worker(str(begin.slot))
     return worker.run(begin, connection)

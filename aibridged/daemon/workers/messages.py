@@ -16,6 +16,8 @@ CHANNEL = "AIBRIDGED_CHANNEL"
 
 LIMITS = "limits"
 """The name of the descriptor of the memory for the limits that workers share."""
+LINE_LOCKS = {1: "lines of standard output", 2: "lines of standard error"}
+"""The names of descriptors: the locks of the streams, by their numbers."""
 
 BEGIN = "begin"
 """The first request to a child; it is told, without an answer."""

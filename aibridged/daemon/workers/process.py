@@ -73,7 +73,7 @@ async def spawn(kind: str, slot: int, descriptors: Iterable[int], now: float) ->
                 kind,
                 str(slot),
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *descriptors),
+                pass_fds=sorted({theirs.fileno(), *descriptors}),
                 env=_environment(os.environ, theirs.fileno()),
             )
         except BaseException:

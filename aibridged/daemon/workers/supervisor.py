@@ -6,7 +6,7 @@ It serves no request itself, and imports nothing of what serves them.
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -26,9 +26,10 @@ from aibridged.daemon.systemd import Notifier, PassedSocketError, passed_sockets
 from aibridged.daemon.workers.answers import Answers
 from aibridged.daemon.workers.child import WORKER
 from aibridged.daemon.workers.group import Group, GroupFailedError, Slot
-from aibridged.daemon.workers.messages import LIMITS, REOPEN_LOGS, InForce
+from aibridged.daemon.workers.messages import LIMITS, LINE_LOCKS, REOPEN_LOGS, InForce
 from aibridged.daemon.workers.sockets import GroupSockets, check_certificates
 from aibridged.limits.shared import SharedLimits
+from aibridged.observe.line_locks import make_locks, share_lines
 from aibridged.observe.log_outputs import reopen
 from aibridged.observe.logging import CannotLogError
 from aibridged.tasks import Tasks
@@ -41,18 +42,25 @@ def run(resolution: Resolution, resolve: Callable[[], Resolution], count: int) -
     """Serve with `count` workers until SIGTERM or SIGINT; see `daemon.main.run`."""
     settings = resolution.settings
     assert settings is not None, "it has mistakes"
-    return run_process(
-        settings, resolution.warnings, partial(_serve, settings, resolution, resolve, count)
-    )
+    locks = make_locks()
+    share_lines(locks)
+    descriptors = {LINE_LOCKS[stream]: lock for stream, lock in locks.items()}
+    serve = partial(_serve, settings, resolution, resolve, count, descriptors)
+    return run_process(settings, resolution.warnings, serve)
 
 
 async def _serve(
-    settings: Settings, resolution: Resolution, resolve: Callable[[], Resolution], count: int
+    settings: Settings,
+    resolution: Resolution,
+    resolve: Callable[[], Resolution],
+    count: int,
+    descriptors: Mapping[str, int],
 ) -> int:
     loaded = Loaded()
     loaded.began(resolution)
     sockets = GroupSockets()
     group = Group(count, InForce(settings, loaded), sockets, SystemClock())
+    group.descriptors |= descriptors
     status_server = StatusServer(
         settings.state_dir, DAEMON, Answers(group, SystemClock()).status_document
     )
