@@ -24,8 +24,8 @@ from aibridged.core.limiters import Limiters, LocalLimiters
 from aibridged.core.policies import Policies, named_groups
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
-from aibridged.daemon.memory import body_bytes
 from aibridged.daemon.group_metrics import GroupMetrics
+from aibridged.daemon.memory import body_bytes
 from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.problems import find_problems
 from aibridged.daemon.pruning import Pruning
