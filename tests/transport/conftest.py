@@ -12,6 +12,7 @@ ON_BOTH_LOOPS = {
     "test_client_buffers.py",
     "test_response.py",
     "test_relay.py",
+    "test_serial_handler.py",
     "test_upstream.py",
     "test_upstream_connection.py",
 }
