@@ -37,7 +37,7 @@ def request_finished(request: RequestSummary) -> None:
     )
     fields: dict[str, Any] = {
         "http": http,
-        "outcome": request.outcome.value,
+        "outcome": str(request.outcome),
         "reason": reason,
         "username": request.username,
         "api_key_id": None if is_well else request.api_key_id,

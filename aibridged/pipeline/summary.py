@@ -92,7 +92,7 @@ class Summarizer:
             groups=actor.groups if actor else (),
             api_key_id=actor.api_key_id if actor else None,
             claimed_api_key_id=claimed,
-            credential_kind=credential.kind.value if credential is not None else None,
+            credential_kind=str(credential.kind) if credential is not None else None,
             client=interception.start.client
             if interception
             else identify(context.request.headers)[0],
@@ -120,7 +120,7 @@ class Summarizer:
             if usage is not None and usage.additional
             else (),
             cost=None if cost is None or cost.amount is None else dollars(cost.amount),
-            cost_label=cost and cost.label.value,
+            cost_label=cost and str(cost.label),
             tools=tuple([call.name[:_MAX_TEXT] for call in answer.tool_calls]),
             provider_error=_error_type(answer.error) if answer.error is not None else None,
             error_type=failure.type.value if failure else None,

@@ -24,7 +24,7 @@ _PIECE_BYTES = 256 * 1024
 # What a server of TLS answers to plain HTTP.
 _TLS_ALERT = b"\x15\x03"
 _TRANSFER_ENCODING = b"transfer-encoding"
-_NUL = 0
+_NUL, _TAB = b"\0\t"
 
 
 class InvalidResponseError(aiohttp.ClientPayloadError):
@@ -337,7 +337,7 @@ def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers with trailing whitespace removed, as the lenient parser keeps it."""
     # A line each, to be searched at once; `in` would try to take the bytes for a number first.
     lines = b"\n".join([*chain.from_iterable(headers), b""])
-    if lines.find(b" \n") < 0 and lines.find(b"\t\n") < 0 and _NUL not in lines:
+    if _TAB not in lines and lines.find(b" \n") < 0 and _NUL not in lines:
         return headers
     if any(b"\0" in value or name.endswith(b" ") for name, value in headers):
         raise _EnoughError("a header is malformed")
