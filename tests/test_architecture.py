@@ -132,6 +132,9 @@ PEOPLE = "tests/api/test_user_routes.py and its neighbours"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 ENDING = "tests/e2e/test_ending.py"
 NEEDS_NO_TEST_OF_ITS_OWN = {
+    "api/live_others.py": "tests/e2e/workers/test_group.py",
+    "observe/process_readings.py": "tests/e2e/workers/test_group.py",
+    "observe/log_descriptors.py": "tests/observe/test_log_outputs.py",
     "api/people.py": PEOPLE,
     "api/people_routes.py": PEOPLE,
     "api/people_shapes.py": PEOPLE,

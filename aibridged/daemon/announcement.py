@@ -71,7 +71,7 @@ def _announce(gateway: Gateway) -> None:
         logger.info("The web page is at {}", url)
     for way in report.ways(settings):
         logger.info("Outgoing requests go {}", way)
-    log_connection_limit(gateway.components.connection_limiter)
+    log_connection_limit(gateway.components.connection_limiter, gateway.workers)
     if gateway.metrics_urls:
         logger.info("Metrics are served at {}", " and ".join(gateway.metrics_urls))
     if gateway.proxy is not None:

@@ -23,10 +23,11 @@ def fit(limiter: ConnectionLimiter, settings: Settings) -> None:
     limit_idle(limiter, settings)
 
 
-def log_connection_limit(limiter: ConnectionLimiter) -> None:
-    """Log how many concurrent requests are possible."""
+def log_connection_limit(limiter: ConnectionLimiter, workers: int = 1) -> None:
+    """Log how many concurrent requests are possible, in each of so many workers."""
     logger.info(
-        "The limit of {} file descriptors allows {}",
+        "The limit of {} file descriptors allows {}{}",
         descriptors.limit(),
         counted(limiter.places, "concurrent request"),
+        " in each worker" if workers > 1 else "",
     )

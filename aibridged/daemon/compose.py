@@ -14,6 +14,7 @@ from pathlib import Path
 from aibridged.api import problems, spend_limits
 from aibridged.api.people import A_SECOND, People
 from aibridged.api.people_routes import people_routes
+from aibridged.api.problems import Problems
 from aibridged.api.routes import Route
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
@@ -26,6 +27,7 @@ from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
 from aibridged.daemon.group_metrics import GroupMetrics
 from aibridged.daemon.memory import body_bytes
+from aibridged.daemon.merged import Merged, problems_of_all
 from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.problems import find_problems
 from aibridged.daemon.pruning import Pruning
@@ -98,9 +100,15 @@ class Composition:
         resources.api.serve(people_routes(self._people))
         resources.api.serve(services(self))
         self.components = self._configured(settings, None)
-        resources.api.serve(problems.routes(lambda: find_problems(self.components, resources)))
+        resources.api.serve(problems.routes(self._problems(resources)))
         resources.pricing.configure(settings)
         self._prune(settings)
+
+    def _problems(self, resources: Resources) -> Merged[Problems]:
+        async def own() -> Problems:
+            return await find_problems(self.components, resources)
+
+        return Merged(resources.siblings, "problems", own, Problems, problems_of_all)
 
     def _group_metrics(self, resources: Resources) -> GroupMetrics | None:
         if resources.metrics is None:

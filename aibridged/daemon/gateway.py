@@ -20,6 +20,7 @@ from aibridged.daemon.ai_proxy import AiProxyError, check_target, make_proxy
 from aibridged.daemon.client_limits import fit
 from aibridged.daemon.compose import Composition, compose
 from aibridged.daemon.loaded import Loaded
+from aibridged.daemon.merged import Merged, providers_of_all
 from aibridged.daemon.operations import providers_status, settings_in_force
 from aibridged.daemon.status import daemon_status
 from aibridged.daemon.status_report import Listening, Status
@@ -110,6 +111,11 @@ class Gateway:
     def urls(self) -> Sequence[str]:
         """All its URLs."""
         return self._listener.urls
+
+    @property
+    def workers(self) -> int:
+        """How many processes serve together, this one included."""
+        return self._siblings.count
 
     @property
     def is_activated(self) -> bool:
@@ -284,11 +290,13 @@ class Gateway:
         return f"{doing}; requests in flight: {in_flight.count}; providers: {names}"
 
     def _services(self, composition: Composition) -> Sequence[Route]:
-        async def health() -> Providers:
+        async def own() -> Providers:
             resources = composition.resources
             return await providers_status(
                 composition.components, resources.provider_health, resources.clock
             )
+
+        health = Merged(self._siblings, "health of providers", own, Providers, providers_of_all)
 
         def in_force() -> SettingsInForce:
             return settings_in_force(self.loaded, self._settings)

@@ -6,6 +6,7 @@ nothing.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from loguru import logger
 
@@ -14,7 +15,14 @@ from aibridged.config import report
 from aibridged.config.options import Settings
 from aibridged.config.reloading import CannotReloadError, Change, ReloadStats
 from aibridged.config.resolution import Resolution
-from aibridged.daemon.systemd import Notifier
+
+
+class Herald(Protocol):
+    """Is told of reloads, as `systemd.Notifier` is."""
+
+    def reloading(self, monotonic: float) -> None: ...
+
+    def ready(self) -> None: ...
 
 
 class Reloader:
@@ -30,7 +38,7 @@ class Reloader:
         apply: Callable[[Settings], Awaitable[Change]],
         stats: ReloadStats,
         clock: Clock,
-        notifier: Notifier,
+        notifier: Herald,
     ) -> None:
         self._resolve = resolve
         self._apply = apply

@@ -7,7 +7,6 @@ written nor kept are lost and counted, and never printed elsewhere: they may con
 """
 
 import os
-import select
 import stat
 import threading
 from collections import Counter, deque
@@ -21,6 +20,7 @@ from loguru import logger
 
 from aibridged.clock import SystemClock
 from aibridged.observe.line_locks import LineLock, line_lock
+from aibridged.observe.log_descriptors import is_torn, open_to_append, polled, reopened
 from aibridged.tasks import start_thread
 
 BACKLOG_BYTES = 1024 * 1024
@@ -80,7 +80,7 @@ class LogOutput:
         self.is_closed = False
         self._descriptor = descriptor
         self._line_lock = line_lock
-        self._ready = _polled(descriptor)  # used by the thread that writes, so by one at a time
+        self._ready = polled(descriptor)  # used by the thread that writes, so by one at a time
         self._encoding = encoding
         self._lock = threading.Lock()  # held for moments, never while something is written
         self._is_taken = False  # a thread writes
@@ -177,7 +177,7 @@ class LogOutput:
         status = os.fstat(self._descriptor)
         self._is_file = stat.S_ISREG(status.st_mode)  # always writable, as poll has it
         self._is_pipe = stat.S_ISFIFO(status.st_mode)
-        self._is_torn = self._is_file and _is_torn(self._descriptor, status.st_size)
+        self._is_torn = self._is_file and is_torn(self._descriptor, status.st_size)
 
     def _write_line(self, data: bytes, *, wait: bool) -> bytes:
         """Write it, in one piece where others write, too; returns what can't be written now."""
@@ -301,7 +301,7 @@ class LogFile(LogOutput):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, _open(path), "utf-8")
+        super().__init__(path, open_to_append(path), "utf-8")
 
     def reopen(self) -> None:
         """Reopen the file by its name: it has been rotated.
@@ -309,7 +309,7 @@ class LogFile(LogOutput):
         Raises:
             OSError: it can't be opened; the old one is kept.
         """
-        opened = _open(self.place)
+        opened = open_to_append(self.place)
         self.flush()
         # Another thread may be writing: the descriptor number stays, and its target changes.
         os.dup2(opened, self._descriptor, inheritable=False)
@@ -322,7 +322,7 @@ class LogStream(LogOutput):
 
     def __init__(self, stream: TextIO, place: str) -> None:
         number = stream.fileno()
-        descriptor = _own(number)
+        descriptor = reopened(number)
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
         super().__init__(
             place,
@@ -365,50 +365,8 @@ def finish(seconds: float) -> None:
         output.finish(max(0.0, until - _monotonic()))
 
 
-def _open(path: str) -> int:
-    """Open it for appending, without blocking on the reader of a named pipe."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY
-    with suppress(OSError):
-        mode = os.stat(path).st_mode
-        if stat.S_ISFIFO(mode):
-            # As its own reader, it can open the pipe before there is another one.
-            flags = os.O_RDWR | os.O_NONBLOCK
-        elif not stat.S_ISREG(mode):
-            flags |= os.O_NONBLOCK
-    return os.open(path, flags, 0o666)
-
-
-def _own(descriptor: int) -> int:
-    """A descriptor of our own for the same stream, non-blocking where that is possible.
-
-    O_NONBLOCK belongs to the open file description, which other processes share; so it is reopened.
-    """
-    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-        with suppress(OSError):
-            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
-    return os.dup(descriptor)
-
-
-def _is_torn(descriptor: int, size: int) -> bool:
-    """Whether the file's last line has no end, as a full disk leaves it."""
-    with suppress(OSError):
-        file = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY)
-        try:
-            return size > 0 and os.pread(file, 1, size - 1) != b"\n"
-        finally:
-            os.close(file)
-    return False
-
-
-def _polled(descriptor: int) -> select.poll:
-    """Says whether the descriptor takes something without blocking."""
-    ready = select.poll()
-    ready.register(descriptor, select.POLLOUT)
-    return ready
-
-
 def _print_now(text: str) -> None:
     """Print it on standard error, if that doesn't block."""
     with suppress(OSError):
-        if _polled(_STDERR).poll(0):
+        if polled(_STDERR).poll(0):
             os.write(_STDERR, text.encode(errors="replace")[:_PIECE_BYTES])

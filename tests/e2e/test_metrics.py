@@ -20,7 +20,7 @@ from aibridged.config.kinds import Address
 from aibridged.config.options import PriceSettings
 from aibridged.core.breaker import BreakerKey
 from aibridged.daemon import metrics_endpoint as endpoint
-from aibridged.daemon import resources as resources
+from aibridged.daemon import recording
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.fake_provider import Answer, Script, ToolCall, Usage
 from aibridged.identity.tokens import TokenStore
@@ -333,8 +333,8 @@ async def test_every_metric_of_the_manual_is_produced(
     start, fake, client, post, scrape, clock, tmp_path, monkeypatch
 ):
     """One daemon goes through all that a metric tells of."""
-    monkeypatch.setattr(resources, "Recorder", partial(Recorder, retry_interval=0.01, linger=0.5))
-    monkeypatch.setattr(resources, "Journal", partial(Journal, area_bytes=16))
+    monkeypatch.setattr(recording, "Recorder", partial(Recorder, retry_interval=0.01, linger=0.5))
+    monkeypatch.setattr(recording, "Journal", partial(Journal, area_bytes=16))
     (tmp_path / "spool.jsonl").write_bytes(b"this line can't be read\n")
     gateway = await start(
         auth="token",

@@ -35,5 +35,6 @@ def main(environ: MutableMapping[str, str]) -> int:
     for descriptor in (*begin.descriptors.values(), *chain(*begin.sockets.values())):
         os.set_inheritable(descriptor, False)
     share_lines({stream: begin.descriptors[name] for stream, name in LINE_LOCKS.items()})
-    name_worker(str(begin.slot))
+    if not begin.announces:
+        name_worker(str(begin.slot) if begin.kind == WORKER else begin.kind)
     return worker.run(begin, connection)

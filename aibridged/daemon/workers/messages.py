@@ -31,6 +31,8 @@ STOP = "stop"
 """To a child: drain, and end."""
 RELOAD = "reload"
 """To a child: the `InForce` settings, packed."""
+RELOADS = "reloads"
+"""To a child: how the last reload went, as `ReloadStats`."""
 REOPEN_LOGS = "reopen logs"
 
 

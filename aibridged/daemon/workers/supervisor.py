@@ -26,7 +26,7 @@ from aibridged.daemon.systemd import Notifier, PassedSocketError, passed_sockets
 from aibridged.daemon.workers.answers import Answers
 from aibridged.daemon.workers.child import WORKER
 from aibridged.daemon.workers.group import Group, GroupFailedError, Slot
-from aibridged.daemon.workers.messages import LIMITS, LINE_LOCKS, REOPEN_LOGS, InForce
+from aibridged.daemon.workers.messages import LIMITS, LINE_LOCKS, RELOADS, REOPEN_LOGS, InForce
 from aibridged.daemon.workers.sockets import GroupSockets, check_certificates
 from aibridged.limits.shared import SharedLimits
 from aibridged.observe.line_locks import make_locks, share_lines
@@ -171,7 +171,25 @@ def _reloader(group: Group, resolve: Callable[[], Resolution], notifier: Notifie
 
     clock = SystemClock()
     now = clock.wall().timestamp()
-    return Reloader(resolve_again, apply, ReloadStats(now, now), clock, notifier)
+    stats = ReloadStats(now, now)
+    return Reloader(resolve_again, apply, stats, clock, _Heralds(notifier, group, stats))
+
+
+class _Heralds:
+    """Tells of reloads: the service manager, and the workers, who are asked for it."""
+
+    def __init__(self, notifier: Notifier, group: Group, stats: ReloadStats) -> None:
+        self._notifier = notifier
+        self._group = group
+        self._stats = stats
+
+    def reloading(self, monotonic: float) -> None:
+        self._notifier.reloading(monotonic)
+
+    def ready(self) -> None:
+        for child in self._group.serving:
+            child.channel.tell(RELOADS, self._stats)
+        self._notifier.ready()
 
 
 def _status(group: Group) -> str:

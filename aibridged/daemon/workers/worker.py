@@ -3,12 +3,14 @@
 import asyncio
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from loguru import logger
 
 from aibridged.clock import SystemClock
-from aibridged.config.reloading import CannotReloadError
+from aibridged.config.reloading import CannotReloadError, ReloadStats
 from aibridged.daemon.announcement import announce
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.daemon.in_force import put_in_force
@@ -20,6 +22,7 @@ from aibridged.daemon.workers.messages import (
     LIMITS,
     PING,
     RELOAD,
+    RELOADS,
     REOPEN_LOGS,
     STARTED,
     STOP,
@@ -28,9 +31,11 @@ from aibridged.daemon.workers.messages import (
     Pulse,
     unpacked,
 )
+from aibridged.daemon.workers.share import share_of
 from aibridged.daemon.workers.siblings import Siblings
 from aibridged.limits.shared import SharedLimits
 from aibridged.observe.log_outputs import reopen
+from aibridged.observe.logging import name_worker
 from aibridged.transport.acceptor import SharedSocket
 from aibridged.transport.listeners import listens
 
@@ -70,9 +75,11 @@ class _Worker:
         limiters = SharedLimits.attach(memory, begin.slot - 1, SystemClock())
         os.close(memory)
         siblings = Siblings(begin.slot, begin.count, channel, limiters)
-        self._gateway = Gateway(in_force.settings, passed=passed, siblings=siblings)
+        settings = share_of(in_force.settings, begin.count)
+        self._gateway = Gateway(settings, passed=passed, siblings=siblings)
         self._gateway.loaded = in_force.loaded
         self._announces = begin.announces
+        self._slot, self._count = begin.slot, begin.count
         self._channel = channel
         self._stopping = stopping
         self._has_started = False
@@ -81,11 +88,13 @@ class _Worker:
         channel.on(STOP, self._stop)
         channel.on(RELOAD, self._reload, bytes)
         channel.on(REOPEN_LOGS, self._reopen_logs)
+        channel.on(RELOADS, self._note_reloads, ReloadStats)
 
     async def serve(self) -> int:
         gateway = self._gateway
         try:
-            await gateway.start()
+            with nullcontext() if self._announces else _unlogged():
+                await gateway.start()
         except CannotStartError as error:
             try:
                 await self._channel.ask(FAILED, str(error), within=_FAILED_S)
@@ -94,6 +103,7 @@ class _Worker:
             return 1
         if self._announces:
             await announce(gateway)
+            name_worker(str(self._slot))  # until now it spoke for all
         self._has_started = True
         tune_garbage_collector()
         self._channel.tell(STARTED)
@@ -122,13 +132,30 @@ class _Worker:
     async def _reload(self, data: bytes) -> None:
         wanted = unpacked(data)
         try:
-            put_in_force(self._gateway, wanted.settings)
+            put_in_force(self._gateway, share_of(wanted.settings, self._count))
         except CannotReloadError as error:
             raise RefusedError(str(error)) from None
         self._gateway.loaded = wanted.loaded
 
+    async def _note_reloads(self, stats: ReloadStats) -> None:
+        """Have the metrics and the problems say how the last reload went."""
+        if self._has_started:
+            own = self._gateway.components.reloads
+            own.last_attempt, own.last_success = stats.last_attempt, stats.last_success
+            own.succeeded = stats.succeeded
+
     async def _reopen_logs(self, _: object) -> None:
         reopen(is_logged=False)  # the supervisor says it for all
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Meanwhile, nothing is logged that the first worker says for all; of records, each has own."""
+    logger.disable("aibridged.daemon")
+    try:
+        yield
+    finally:
+        logger.enable("aibridged.daemon")
 
 
 def _inherited(descriptor: int) -> socket.socket:

@@ -1,0 +1,53 @@
+"""Metrics of several workers as one."""
+
+from aibridged.daemon.workers.series import GroupSeries, Series
+
+
+def series(**values: float) -> list[Series]:
+    return [
+        Series("requests_total", "sum", True, {("a",): [values.get("requests", 0)]}),
+        Series("seconds", "sum", True, {(): [values.get("fast", 0), values.get("slow", 0)]}),
+        Series("in_flight", "sum", False, {(): [values.get("in_flight", 0)]}),
+        Series("limit", "max", False, {(): [values.get("limit", 0)]}),
+        Series("ready", "min", False, {(): [values.get("ready", 1)]}),
+    ]
+
+
+def told(group: GroupSeries) -> dict[str, list[float]]:
+    return {each.name: next(iter(each.values.values())) for each in group.all()}
+
+
+def test_what_several_tell_is_put_together_by_its_sense() -> None:
+    group = GroupSeries()
+    group.told(1, series(requests=3, fast=1, slow=2, in_flight=4, limit=9))
+    group.told(2, series(requests=5, fast=10, slow=20, in_flight=1, limit=9, ready=0))
+    assert told(group) == {
+        "requests_total": [8],
+        "seconds": [11, 22],
+        "in_flight": [5],
+        "limit": [9],
+        "ready": [0],
+    }
+
+
+def test_no_counter_goes_back_when_a_worker_dies() -> None:
+    group = GroupSeries()
+    group.told(1, series(requests=3, slow=2, in_flight=4))
+    group.told(2, series(requests=5, slow=1, in_flight=1))
+    group.died(2)
+    assert told(group)["requests_total"] == [8]
+    assert told(group)["seconds"] == [0, 3]
+    assert told(group)["in_flight"] == [4]
+    group.told(2, series(requests=1))
+    group.died(2)
+    group.died(2)
+    assert told(group)["requests_total"] == [9]
+
+
+def test_labels_of_one_alone_are_kept() -> None:
+    group = GroupSeries()
+    group.told(1, [Series("requests_total", "sum", True, {("a",): [1.0], ("b",): [2.0]})])
+    group.told(2, [Series("requests_total", "sum", True, {("b",): [3.0], ("c",): [4.0]})])
+    [found] = group.all()
+    assert found.values == {("a",): [1.0], ("b",): [5.0], ("c",): [4.0]}
+    assert group.all() == [found], "asking changes nothing"
