@@ -211,3 +211,18 @@ def test_what_cannot_be_listened_on_is_told(pass_on, listening, tmp_path):
         pass_on(silent)
     with pytest.raises(PassedSocketError, match="LISTEN_FDS"):
         pass_on(LISTEN_FDS="many")
+
+
+async def test_the_watchdog_is_not_fed_while_it_is_not_well(notifier, manager):
+    asked = asyncio.Queue[None]()
+
+    def is_well():
+        asked.put_nowait(None)
+        return False
+
+    with telling(notifier, {"WATCHDOG_USEC": "2000"}, PID, lambda: "ill", is_well):
+        for _ in range(3):
+            await asked.get()
+    assert manager.recv(4096) == b"STATUS=ill"
+    with pytest.raises(BlockingIOError):
+        manager.recv(4096)

@@ -227,17 +227,19 @@ class Group:
     async def _keep(self, slot: Slot) -> None:
         """Replace the slot's child whenever it has ended."""
         while True:
-            how, ran = "could not be started", 0.0
+            how, ran, level = "could not be started", 0.0, "ERROR"
             if (child := slot.child) is not None:
                 status = await child.ended()
                 ran = self._clock.monotonic() - child.began
                 how = f"(pid {child.pid}) {how_it_ended(status)} after {ran:.1f} s"
+                level = "ERROR" if status else "WARNING"  # it was asked to end
                 self._bury(slot)
             pause = slot.backoff.pause(ran)
             when = f"in {pause:g} s" if pause else "at once"
             ends = slot.backoff.ends
             often = f", {ends} times in a row" if ends > 1 else ""
-            logger.error("{} {}{}: it is started again {}", slot.name, how, often, when)
+            text = "{} {}{}: it is started again {}"
+            logger.log(level, text, slot.name, how, often, when)
             await asyncio.sleep(pause)
             slot.restarts += 1
             try:
