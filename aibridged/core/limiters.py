@@ -16,6 +16,11 @@ from aibridged.core.rate_limit import RateLimiter
 from aibridged.core.runaway import Sessions
 
 
+def share(most: int, workers: int) -> int:
+    """What one of so many workers may have of a limit: at least 1."""
+    return max(1, most // workers)
+
+
 class Limiters(Protocol):
     """Makes limits. What has a `purpose` is counted apart from what has another one.
 

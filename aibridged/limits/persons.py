@@ -3,6 +3,7 @@
 import struct
 
 from aibridged.clock import Clock
+from aibridged.core.limiters import share
 from aibridged.core.policies import PersonLimits
 from aibridged.limits.keys import Keys, digest, lock_of
 from aibridged.limits.rates import SharedRateLimiter
@@ -72,8 +73,8 @@ class SharedPersonLimits(PersonLimits):
 
     def _take_of_share(self, person: str, most: int) -> bool:
         shared = self._shared.get(person, (0, 0))[1]
-        share = max(1, most // self._workers) - shared
-        return share > 0 and super().take(person, share)
+        left = share(most, self._workers) - shared
+        return left > 0 and super().take(person, left)
 
     def _record(self, key: bytes) -> int | None:
         """Where the counts of a person are; None if there is no room for them."""

@@ -1,6 +1,7 @@
 """Rate limits that hold for all workers together. See `core.rate_limit` for the rule."""
 
 from aibridged.clock import Clock
+from aibridged.core.limiters import share
 from aibridged.core.rate_limit import MAX_REFUSED, RateLimiter, filled
 from aibridged.limits.keys import digest, lock_of
 from aibridged.limits.region import KEY_SIZE, Region
@@ -43,7 +44,7 @@ class SharedRateLimiter(RateLimiter):
         if not self._locks.take(lock):
             if not self._locks.is_stuck(lock):
                 return False
-            self._share.rate = max(1, self.rate // self._workers)
+            self._share.rate = share(self.rate, self._workers)
             return self._share.admit(caller)
         try:
             buckets, now = self._buckets, self._now()

@@ -10,6 +10,7 @@ to by such a number. What belongs to a key is worthless before its key is writte
 """
 
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
@@ -45,6 +46,7 @@ SESSION_CONTENT = MAX_DUMP + 8
 _MAGIC = b"aibridged limits"
 _HEADER = struct.Struct("16sQQ")
 _PAGE = 4096
+_NOEXEC_SEAL = 0x8  # MFD_NOEXEC_SEAL: systems may demand it
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def make(workers: int) -> int:
     if not 0 < workers <= MAX_WORKERS:
         raise ValueError(f"{workers} workers")
     size = Layout(workers).size
-    fd = os.memfd_create("aibridged-limits", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = _memory()
     try:
         os.ftruncate(fd, size)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
@@ -174,3 +176,13 @@ def make(workers: int) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def _memory() -> int:
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        return os.memfd_create("aibridged-limits", flags | _NOEXEC_SEAL)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # before Linux 6.3
+            raise
+        return os.memfd_create("aibridged-limits", flags)

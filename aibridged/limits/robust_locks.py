@@ -13,6 +13,8 @@ import ctypes
 import errno
 import os
 
+from loguru import logger
+
 from aibridged.clock import SystemClock
 
 WAIT_S = 0.004
@@ -92,7 +94,13 @@ class RobustLocks:
     def _waited_in_vain(self, number: int, since: float) -> None:
         self._busy_since[number] = self._busy_since[number] or since
         now = SystemClock.monotonic()
-        self._stuck[number] = now - self._busy_since[number] >= STUCK_S
+        if now - self._busy_since[number] >= STUCK_S and not self._stuck[number]:
+            self._stuck[number] = True
+            logger.warning(
+                "A worker has kept a lock of shared limits for {:g} s, so it may be stopped: what "
+                "the lock is for is limited by each worker's share of the limit meanwhile",
+                STUCK_S,
+            )
         self._waits_from[number] = now + PAUSE_S
 
 

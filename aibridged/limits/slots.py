@@ -6,6 +6,7 @@ lock makes them take turns: without it two that want the last slot may both be r
 """
 
 import struct
+from threading import Lock
 
 from aibridged.core.concurrency import Slots
 from aibridged.limits.region import SLOTS_LOCK, Region
@@ -21,6 +22,10 @@ class SharedSlots(Slots):
         area = region.layout.slots
         self._offset = area.offset
         self._own = area.offset // area.size + slot
+        # A release and an acquire are a full barrier, on every processor: the others see the own
+        # count before theirs are read. The lock above is none for one who hasn't got it.
+        self._barrier = Lock()
+        self._barrier.acquire()
         self._all = struct.Struct(f"{area.count}Q").unpack_from
 
     @property
@@ -36,6 +41,8 @@ class SharedSlots(Slots):
         is_locked = self._locks.take(SLOTS_LOCK)
         try:
             words[own] += 1
+            self._barrier.release()
+            self._barrier.acquire()
             if sum(self._all(self._bytes, self._offset)) <= self.limit:
                 return True
             words[own] -= 1
