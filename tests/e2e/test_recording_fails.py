@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-from aibridged.daemon import resources as resources
+from aibridged.daemon import recording
 from aibridged.daemon.gateway import CannotStartError
 from aibridged.fake_provider import Script
 from aibridged.records import open_database
@@ -81,7 +81,7 @@ def recorder(monkeypatch):
         made.append(Recorder(*args, **options, retry_interval=0.05))
         return made[-1]
 
-    monkeypatch.setattr(resources, "Recorder", make)
+    monkeypatch.setattr(recording, "Recorder", make)
     monkeypatch.setattr(open_database, "make_engine", partial(make_engine, busy_timeout=0.05))
     return lambda: made[-1]
 
