@@ -131,6 +131,7 @@ BUDGETS = "tests/e2e/test_budgets.py drives it through sockets"
 PEOPLE = "tests/api/test_user_routes.py and its neighbours"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 ENDING = "tests/e2e/test_ending.py"
+WORKERS_RECORDS = "tests/records/test_remote_recorder.py drives it over a socket"
 NEEDS_NO_TEST_OF_ITS_OWN = {
     "api/live_others.py": "tests/e2e/workers/test_group.py",
     "observe/process_readings.py": "tests/e2e/workers/test_group.py",
@@ -211,6 +212,13 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "daemon/live.py": ENDING,
     "wire/responses/so_far.py": "tests/wire/test_early_ends.py",
     "records/spending.py": BUDGETS,
+    "records/recording.py": DECLARES,
+    "records/adoption.py": WORKERS_RECORDS,
+    "records/group_recorder.py": WORKERS_RECORDS,
+    "records/remote_link.py": WORKERS_RECORDS,
+    "records/remote_starts.py": WORKERS_RECORDS,
+    "daemon/record_readings.py": METRICS,
+    "daemon/group_jobs.py": "tests/e2e/test_reload.py and test_pruning.py drive it",
     "records/lookups.py": "tests/records/test_stored_objects.py drives it",
     "pipeline/storing.py": "tests/e2e/test_stored_objects.py drives it through sockets",
     "pipeline/components.py": DECLARES,

@@ -90,7 +90,8 @@ class InterceptionStart(
     `provider` is the type and `provider_name` the configured name. `credential_kind` is
     centralized or byok; `credential_hint` is masked already. `tool_result_ids` are the ids of the
     tool calls whose results it carries: the last one finds the interception that this continues.
-    `reservation` is None where no spend limit concerns it.
+    `reservation` is None where no spend limit concerns it. `recorder_id` is that of the recorder
+    whose it is, where another process writes it.
     """
 
     id: str
@@ -109,6 +110,7 @@ class InterceptionStart(
     tool_result_ids: tuple[str, ...] = ()
     metadata: Metadata = {}
     reservation: Reservation | None = None
+    recorder_id: int | None = None
 
     @property
     def correlating_tool_call_id(self) -> str | None:

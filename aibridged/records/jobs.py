@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from aibridged.records.facts import InterceptionEnd, InterceptionStart
 
@@ -28,12 +28,22 @@ Admission = tuple[int, ...] | BudgetExceededError
 """What was used before for each check of a start's reservation, or that they don't allow for it."""
 
 
+class Place(Protocol):
+    """What is told of a start like a future, by the event loop: another process waits for it."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: tuple[int, ...], /) -> None: ...
+
+    def set_exception(self, error: Exception, /) -> None: ...
+
+
 class Waiting(NamedTuple):
     """A start, and the future that resolves once it is committed: to what was used for each check
     of its reservation."""
 
     start: InterceptionStart
-    committed: asyncio.Future[tuple[int, ...]]
+    committed: "asyncio.Future[tuple[int, ...]] | Place"
 
 
 @dataclass(slots=True)
@@ -43,6 +53,12 @@ class Prune:
     before: datetime
     pruned: asyncio.Future[int]
     deleted: int = field(default=0)
+
+
+class Adopt(NamedTuple):
+    """Write what dead recorders have left in their journals, and end what they left open."""
+
+    adopted: asyncio.Future[None]
 
 
 class Close(NamedTuple):
@@ -61,7 +77,7 @@ class TruncateLog(NamedTuple):
     """Restart the write-ahead log: it has become long."""
 
 
-Work = Waiting | InterceptionEnd | Prune | Close | DiskFailed | TruncateLog | None
+Work = Waiting | InterceptionEnd | Prune | Adopt | Close | DiskFailed | TruncateLog | None
 """An end whose start nobody waits for any more: it follows the start in the queue, so it is written
 after it. None only says that there are facts to write."""
 
@@ -103,7 +119,9 @@ def settle_starts(waiting: Sequence[Waiting], admissions: Mapping[str, Admission
 
 
 def settle(
-    futures: Sequence[asyncio.Future[Any]], error: Exception | None = None, result: Any = None
+    futures: Sequence[asyncio.Future[Any] | Place],
+    error: Exception | None = None,
+    result: Any = None,
 ) -> None:
     """Resolve the futures; to be called from the event loop."""
     for future in futures:

@@ -11,6 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from aibridged.clock import Clock
+from aibridged.records.remote_journal import have_living
 from aibridged.records.spool import SPOOL_FILE, is_in_use
 
 MOST_AT_ONCE = 50
@@ -65,7 +66,7 @@ def may_have_daemon(engine: sa.Engine, state_dir: Path) -> bool:
     if engine.dialect.name != "sqlite":
         return True
     try:
-        return is_in_use(state_dir / SPOOL_FILE)
+        return is_in_use(state_dir / SPOOL_FILE) or have_living(state_dir)
     except OSError:
         return True
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import inf
+from pathlib import Path
 from queue import SimpleQueue
 
 from loguru import logger
@@ -37,6 +38,7 @@ from aibridged.records.facts import (
 from aibridged.records.jobs import (
     Admission,
     Close,
+    Place,
     Prune,
     RecordingFailedError,
     Waiting,
@@ -83,7 +85,8 @@ class Recorder:
     that a caller's own starts are while a tenth of the limit is queued for that caller. Facts are
     never refused, but only started interceptions have any, so the queue stays bounded. `truncator`
     truncates long texts in the writer's thread. `on_record` is called with each record after its
-    commit, in the thread that made it. Times are in seconds.
+    commit, in the thread that made it. `left_behind` finds the journals of dead recorders beside
+    its own, which are replayed and removed. Times are in seconds.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Recorder:
         *,
         truncator: Truncator | None = None,
         on_record: Callable[[Record], None] | None = None,
+        left_behind: Callable[[], Sequence[Path]] = tuple,
         queue_limit: int = QUEUE_LIMIT,
         linger: float = LINGER_S,
         retry_interval: float = RETRY_S,
@@ -129,6 +133,7 @@ class Recorder:
             self.stats,
             truncator or Truncator(),
             on_record=on_record,
+            left_behind=left_behind,
             retry_interval=retry_interval,
         )
 
@@ -351,7 +356,7 @@ class Recorder:
             self._watch = self._loop.call_later(WATCH_S, self._look_after_starts)
 
     def _refuse_stalled(
-        self, start: InterceptionStart, committed: asyncio.Future[tuple[int, ...]]
+        self, start: InterceptionStart, committed: asyncio.Future[tuple[int, ...]] | Place
     ) -> None:
         if not self.stats.stalled:
             self.stats.stalled = True

@@ -16,7 +16,7 @@ from aibridged.records.backup import (
     copy_of,
 )
 from aibridged.records.database import BESIDE, DatabaseError
-from aibridged.records.journal import JOURNAL_FILE
+from aibridged.records.remote_journal import have_living, left_behind_before_group
 from aibridged.records.spool import SPOOL_FILE, Spool, SpoolError, SpoolInUseError
 from aibridged.records.whole_file import part_beside
 
@@ -48,15 +48,19 @@ def restore(
     if database.exists() and file.samefile(database):
         raise DatabaseError(f"{file} is the database itself: choose a backup.")
     spool = Spool(state_dir / SPOOL_FILE)
+    in_use = DatabaseError(
+        f"A daemon is using {state_dir}: stop it first (systemctl stop aibridged.socket"
+        " aibridged.service)."
+    )
     try:
         spool.open()
     except SpoolInUseError:
-        raise DatabaseError(
-            f"A daemon is using {state_dir}: stop it first (systemctl stop aibridged.socket"
-            " aibridged.service)."
-        ) from None
+        raise in_use from None
     except SpoolError as error:
         raise DatabaseError(str(error)) from None
+    if have_living(state_dir):  # their writer process is about to be started again
+        spool.close()
+        raise in_use
     try:
         with part_beside(database) as part:
             copy_of(file, part, clock, is_at_rest=True, sleep=sleep)
@@ -81,7 +85,7 @@ def _swap(part: Path, database: Path, spool: Spool, clock: Clock) -> Path | None
     aside = None
     if database.exists() or spool.size:
         aside = _make_aside(state_dir, clock)
-        for each in (*files, state_dir / JOURNAL_FILE):
+        for each in (*files, *left_behind_before_group(state_dir)):
             with suppress(FileNotFoundError):
                 os.rename(each, aside / each.name)
         _keep_spool(spool, state_dir / SPOOL_FILE, aside)

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from aibridged.clock import Clock
 from aibridged.config.private_file import make_private
 from aibridged.records.database import DatabaseError
+from aibridged.records.remote_journal import have_living
 from aibridged.records.spool import SPOOL_FILE, Spool, SpoolError, SpoolInUseError
 
 REQUEST = "-scrub"
@@ -69,6 +70,8 @@ def _scrub_alone(database: Path, state_dir: Path) -> bool:
     except SpoolInUseError:
         return False
     try:
+        if have_living(state_dir):
+            return False  # the process that writes for these workers is about to be started again
         with closing(sqlite3.connect(database)) as connection:
             return empty_log(connection)
     except sqlite3.Error as error:

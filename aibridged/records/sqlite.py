@@ -34,14 +34,20 @@ _NOTHING: dict[None, None] = {}
 class SqliteBackend:
     """The process's only connection that writes records.
 
-    Only this recorder owns rows in its file: the holder of the spool's lock is the only living
-    recorder of the state directory.
+    The holder of the spool's lock is the only living recorder of the state directory, but for those
+    that `is_living` knows: it writes for them.
     """
 
     has_own_disk = True
     shares_ledger = False
 
-    def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        recorder_id: int,
+        is_living: Callable[[int], bool] = lambda recorder_id: False,
+    ) -> None:
+        self._is_living = is_living
         self._engine = engine
         self._path = engine.url.database or ""
         self._file: tuple[int, int] | None = None
@@ -117,7 +123,7 @@ class SqliteBackend:
         """No-op: the transaction has the write lock."""
 
     def owner_is_dead(self, recorder_id: int) -> bool:
-        return recorder_id != self._recorder_id
+        return recorder_id != self._recorder_id and not self._is_living(recorder_id)
 
     def finish_by(self, seconds: float) -> None:
         """No-op: no wait for another process is long, and one for the disk can't be ended."""

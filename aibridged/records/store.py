@@ -61,12 +61,19 @@ class Store:
     """Writes to one database over one connection. Not thread-safe; all of it blocks.
 
     Everything but `close` and `write_at_once` may raise DatabaseAwayError, after which `connect`
-    must be called again.
+    must be called again. `is_living` tells of recorders in other processes, which one on SQLite
+    may write for.
     """
 
-    def __init__(self, engine: sa.Engine, clock: Clock | None = None) -> None:
-        self.recorder_id = secrets.randbits(63)
-        self._backend = _make_backend(engine, self.recorder_id)
+    def __init__(
+        self,
+        engine: sa.Engine,
+        clock: Clock | None = None,
+        *,
+        is_living: Callable[[int], bool] = lambda recorder_id: False,
+    ) -> None:
+        self.recorder_id = new_recorder_id()
+        self._backend = _make_backend(engine, self.recorder_id, is_living)
         self.has_own_disk = self._backend.has_own_disk
         self._sql = statements_for(engine)
         self._ledger = Ledger(self._backend, self._sql)
@@ -279,7 +286,8 @@ class Store:
         parent = _NO_PARENT
         if start.tool_result_ids and (call := start.correlating_tool_call_id):
             parent = self._parent(call, start.initiator_id)
-        return start_row(start, parent, self.recorder_id, self._backend.time)
+        owner = start.recorder_id or self.recorder_id
+        return start_row(start, parent, owner, self._backend.time)
 
     def _parent(self, call: str, initiator: str) -> Parent:
         sql = self._sql.parent
@@ -333,9 +341,14 @@ class Store:
         return DatabaseAwayError(self._backend.reason(error))
 
 
-def _make_backend(engine: sa.Engine, recorder_id: int) -> Backend:
+def new_recorder_id() -> int:
+    """An id of which no other recorder has ever had."""
+    return secrets.randbits(63)
+
+
+def _make_backend(engine: sa.Engine, recorder_id: int, is_living: Callable[[int], bool]) -> Backend:
     if engine.dialect.name == "sqlite":
-        return SqliteBackend(engine, recorder_id)
+        return SqliteBackend(engine, recorder_id, is_living)
     # Imported here because the driver is an extra.
     from aibridged.records.postgres import PostgresBackend
 

@@ -27,7 +27,8 @@ DEFAULT_MAX_BYTES = 256 * 1024
 """Bytes, by default."""
 
 _WINDOW = 64 * 1024  # characters
-_MOST_BYTES = 4  # of a character in UTF-8
+MAX_ENCODED = 4
+"""Bytes of a character in UTF-8."""
 
 TEXTS: Mapping[type, Sequence[tuple[str, str]]] = {
     UserPromptRecord: (("prompt", ""),),
@@ -53,7 +54,7 @@ class Truncator:
 
     def may_truncate(self, *facts: Fact) -> bool:
         """Cheap test whether `truncate` may have to change a record (false positives only)."""
-        short = self.max_bytes // _MOST_BYTES
+        short = self.max_bytes // MAX_ENCODED
         for fact in facts:
             for name, mark in TEXTS.get(type(fact), ()):
                 text: str | None = getattr(fact, name)
@@ -127,7 +128,7 @@ def _is_cut(fact: Fact, mark: str) -> bool:
 
 
 def _may_exceed(text: str, most: int) -> bool:
-    return len(text) > most or (len(text) * _MOST_BYTES > most and not text.isascii())
+    return len(text) > most or (len(text) * MAX_ENCODED > most and not text.isascii())
 
 
 def _exceeds(text: str, most: int) -> bool:

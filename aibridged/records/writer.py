@@ -11,13 +11,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from loguru import logger
 
 from aibridged.clock import Clock
-from aibridged.counted import counted
+from aibridged.records.adoption import Adoption
 from aibridged.records.disk_keeper import DiskKeeper
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
@@ -30,8 +31,10 @@ from aibridged.records.facts import (
 )
 from aibridged.records.jobs import (
     Admission,
+    Adopt,
     Close,
     DiskFailed,
+    Place,
     Prune,
     RecordingFailedError,
     TruncateLog,
@@ -76,6 +79,7 @@ class Writer:
         truncator: Truncator,
         *,
         on_record: Callable[[Record], None] | None,
+        left_behind: Callable[[], Sequence[Path]],
         retry_interval: float,
     ) -> None:
         self._store = store
@@ -93,6 +97,8 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop
         self._awake = threading.Lock()
         self._pruning = Pruning(store, clock, self._settle_prune)
+        settle = self._settle
+        self._adoption = Adoption(store, clock, stats, left_behind, self._write_kept, settle)
         self._disk_keeper = DiskKeeper(store, clock, work.put)
 
     def run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
@@ -152,22 +158,9 @@ class Writer:
         self._journal.open()
         self._store.connect()
         self._spooling.replay(self._write_kept)
-        self._replay_journal()
-        interrupted = self._store.close_left_open(self._clock.wall())
-        if interrupted:
-            marked = counted(interrupted, "interception")
-            logger.warning("Marked {} as interrupted by an earlier crash", marked)
-
-    def _replay_journal(self) -> None:
-        """Write what an earlier daemon knew and hadn't committed when it was killed."""
-        for facts in self._journal.read():
-            self._write_kept(facts)
-            self._stats.records_replayed += len(facts)
-        if self._journal.lost:
-            lines = counted(self._journal.lost, "unreadable line")
-            logger.error("The journal has lost {}", lines)
-            self._stats.records_lost += self._journal.lost
+        self._adoption.replay(self._journal)
         self._journal.clear()
+        self._adoption.run()
 
     def _turn(self) -> Close | None:
         """Wait for work and do it once; returns the close request when it comes."""
@@ -195,6 +188,8 @@ class Writer:
                     self._heal()
             if not self._spooling.unsaved:
                 self._journal.release(self._taken)
+            if (error := self._adoption.go_on(database_away=self._stats.database_away)) is not None:
+                self._lose_database(error, [], [])
             self._pruning.go_on(database_away=self._stats.database_away)
             if self._stats.stalled:
                 self._stats.stalled = False
@@ -218,6 +213,8 @@ class Writer:
                     ends.append(work)
                 elif isinstance(work, Prune):
                     self._pruning.put(work)
+                elif isinstance(work, Adopt):
+                    self._adoption.put(work)
                 elif isinstance(work, DiskFailed | TruncateLog):
                     disk = work
                 else:
@@ -384,7 +381,7 @@ class Writer:
 
     def _settle(
         self,
-        futures: Sequence[asyncio.Future[Any]],
+        futures: Sequence[asyncio.Future[Any] | Place],
         error: Exception | None = None,
         result: Any = None,
     ) -> None:

@@ -1,6 +1,6 @@
 """What the recorder's tests share; `database` is in the suite's own conftest."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from loguru import logger
@@ -21,6 +21,7 @@ from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
+from tests.records.remote import Group
 from tests.viewers import EVERYTHING
 
 
@@ -54,6 +55,15 @@ def make_recorder(clock):
 
     yield make
     assert all(recorder._closed for recorder in made), "a test left a recorder open"
+
+
+@pytest.fixture
+async def group(sqlite_database, clock) -> AsyncIterator[Group]:
+    """A server of records that runs, and makes workers."""
+    made = Group(sqlite_database, clock)
+    await made.start()
+    yield made
+    await made.close()
 
 
 @pytest.fixture
