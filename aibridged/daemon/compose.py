@@ -30,7 +30,6 @@ from aibridged.daemon.memory import body_bytes
 from aibridged.daemon.merged import Merged, problems_of_all
 from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.problems import find_problems
-from aibridged.daemon.pruning import Pruning
 from aibridged.daemon.resources import Resources, make_resources
 from aibridged.daemon.web_page import has_own_listener, root
 from aibridged.daemon.workers.siblings import Siblings
@@ -72,12 +71,6 @@ class Composition:
         limit_idle(resources.connection_limiter, settings)
         self._tasks = Tasks()
         self._dump_writer = DumpWriter()
-        self._pruning = Pruning(
-            resources.recorder.prune, "interception", self._tasks, resources.clock
-        )
-        self._audit_pruning = Pruning(
-            resources.prune_audit, "audit row", self._tasks, resources.clock
-        )
         resources.telemetry.configure(settings.telemetry)
         resources.budget_alerts.configure(settings)
         resources.budget_alerts.start()
@@ -102,7 +95,7 @@ class Composition:
         self.components = self._configured(settings, None)
         resources.api.serve(problems.routes(self._problems(resources)))
         resources.pricing.configure(settings)
-        self._prune(settings)
+        self._configure_group_jobs(settings)
 
     def _problems(self, resources: Resources) -> Merged[Problems]:
         async def own() -> Problems:
@@ -156,12 +149,12 @@ class Composition:
                 bad_ttl=settings.auth_cache_bad_ttl,
                 max_entries=settings.auth_cache_size,
             )
-        self._prune(settings)
+        self._configure_group_jobs(settings)
         return self.components
 
-    def _prune(self, settings: Settings) -> None:
-        self._pruning.keep(settings.retention)
-        self._audit_pruning.keep(settings.audit_retention)
+    def _configure_group_jobs(self, settings: Settings) -> None:
+        if (jobs := self.resources.group_jobs) is not None:
+            jobs.configure(settings)
 
     async def close(self) -> None:
         """Stop background tasks, and close the connections to the providers."""

@@ -51,7 +51,7 @@ class GroupMetrics:
     def _series(self) -> list[Series]:
         readings = [*self._own(), *process_readings(str(self._siblings.slot))]
         self._rows |= {each.row.name: each.row for each in readings}
-        return [_series(each) for each in readings]
+        return [series_of(each) for each in readings]
 
     def _reading(self, series: Series) -> Reading:
         row = self._rows[series.name]
@@ -60,7 +60,8 @@ class GroupMetrics:
         return Numbers(row, {labels: value for labels, [value] in series.values.items()})
 
 
-def _series(reading: Reading) -> Series:
+def series_of(reading: Reading) -> Series:
+    """A reading as the supervisor is told it."""
     row = reading.row
     grows = row.kind is not Kind.GAUGE
     if isinstance(reading, Distributions):

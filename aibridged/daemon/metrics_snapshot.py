@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from aibridged import __version__
 from aibridged.daemon.budget_alerts import BudgetAlerts
+from aibridged.daemon.record_readings import record_readings
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.mcp.factory import McpTools
@@ -16,7 +17,7 @@ from aibridged.observe.metrics import Metrics
 from aibridged.observe.series import Labels, Numbers, Reading
 from aibridged.pipeline.components import Components
 from aibridged.records.fingerprint_writer import FingerprintWriter
-from aibridged.records.recorder import Recorder
+from aibridged.records.recording import Recording
 from aibridged.telemetry.destination import Counts
 
 
@@ -26,7 +27,7 @@ class MetricsSnapshot:
     def __init__(
         self,
         metrics: Metrics,
-        recorder: Recorder,
+        recorder: Recording,
         gatekeeper: Gatekeeper,
         mcp: McpTools,
         telemetry: Counts,
@@ -56,7 +57,7 @@ class MetricsSnapshot:
             Numbers(
                 mcp_table.MCP_SESSIONS_ENDED, {(name,): n for name, n in self._mcp.ended.items()}
             ),
-            *_records(self._recorder),
+            *record_readings(self._recorder),
             Numbers(
                 record_table.FINGERPRINTS,
                 {(outcome,): n for outcome, n in self._fingerprints.counts.items()},
@@ -132,18 +133,3 @@ def _callers(components: Components, gatekeeper: Gatekeeper) -> Iterator[Reading
     yield _number(table.POOL_ADDITIONS, pool.additions)
     yield _number(table.POOL_EVICTIONS, pool.evictions)
     yield _number(table.POOL_SIZE, len(components.bridges))
-
-
-def _records(recorder: Recorder) -> Iterator[Reading]:
-    stats = recorder.stats
-    yield _number(record_table.RECORDER_QUEUE, recorder.queue_length)
-    yield stats.start_waits.read()
-    yield stats.commit_times.read()
-    yield stats.batches.read()
-    yield _number(record_table.STARTS_REFUSED, stats.starts_refused)
-    yield _number(record_table.RECORDS_SPOOLED, stats.records_spooled)
-    yield _number(record_table.RECORDS_REPLAYED, stats.records_replayed)
-    yield _number(record_table.RECORDS_UNJOURNALED, recorder.unjournaled)
-    yield _number(record_table.RECORDS_LOST, stats.records_lost)
-    yield _number(record_table.SPOOL_SIZE, stats.spool_bytes)
-    yield _number(record_table.DATABASE_UP, float(not stats.refuses))

@@ -3,22 +3,30 @@
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from contextvars import Context
+from functools import partial
 from pathlib import Path
 
 from loguru import logger
 
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
+from aibridged.daemon.group_jobs import GroupJobs
 from aibridged.daemon.workers.siblings import Siblings
+from aibridged.daemon.workers.writer_socket import connect, has_writer
 from aibridged.pipeline.trace import Traces
 from aibridged.records.database import Engine
 from aibridged.records.facts import Record
 from aibridged.records.journal import JOURNAL_FILE, Journal
 from aibridged.records.recorder import Recorder
+from aibridged.records.recording import Recording
+from aibridged.records.remote_journal import WorkerJournal, left_behind
+from aibridged.records.remote_recorder import RemoteRecorder
 from aibridged.records.spool import SPOOL_FILE, Spool
-from aibridged.records.store import Store
+from aibridged.records.store import Store, new_recorder_id
 from aibridged.records.structured_log import log_record
 from aibridged.records.truncation import Truncator
+
+OnRecord = Callable[[Record], None]
 
 
 async def make_recorder(
@@ -29,13 +37,59 @@ async def make_recorder(
     stack: AsyncExitStack,
     traces: Traces | None,
     siblings: Siblings,
-) -> Recorder:
-    """The open recorder, which `stack` closes. Each of several workers has files of its own.
+) -> tuple[Recording, GroupJobs | None]:
+    """The open recorder, and what this process does for all that share the record.
+
+    The first of several workers does that, since it is the one that is there with any number; on
+    SQLite it is the writer process, which has the connection that prunes. `stack` closes both.
 
     Raises:
         DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
     """
-    listeners: list[Callable[[Record], None]] = []
+    on_record = _on_record(settings, traces)
+    if has_writer(settings, siblings.count):
+        remote = _remote_recorder(settings, clock, truncator, on_record)
+        await remote.open()
+        stack.push_async_callback(remote.close)
+        return remote, None
+
+    def recorder(slot: int) -> Recorder:
+        return Recorder(
+            Store(engine, clock),
+            Spool(settings.state_dir / _of_slot(SPOOL_FILE, slot)),
+            Journal(settings.state_dir / _of_slot(JOURNAL_FILE, slot)),
+            clock,
+            truncator=truncator,
+            on_record=on_record,
+            left_behind=partial(left_behind, settings.state_dir) if slot == 1 else tuple,
+        )
+
+    if siblings.slot == 1:
+        for slot in _abandoned(settings.state_dir, siblings.count):
+            await _adopt(recorder(slot), settings.state_dir, slot)
+    made = recorder(siblings.slot)
+    await made.open()
+    stack.push_async_callback(made.close)
+    return made, GroupJobs(engine, clock, made.prune, stack) if siblings.slot == 1 else None
+
+
+def _remote_recorder(
+    settings: Settings, clock: Clock, truncator: Truncator, on_record: OnRecord | None
+) -> RemoteRecorder:
+    """That of a worker whose records the writer process writes."""
+    recorder_id = new_recorder_id()
+    return RemoteRecorder(
+        partial(connect, settings.state_dir),
+        recorder_id,
+        WorkerJournal(settings.state_dir, recorder_id),
+        clock,
+        truncator=truncator,
+        on_record=on_record,
+    )
+
+
+def _on_record(settings: Settings, traces: Traces | None) -> OnRecord | None:
+    listeners: list[OnRecord] = []
     if settings.structured_logging:
         listeners.append(_log_record)
     if traces is not None:
@@ -45,23 +99,7 @@ async def make_recorder(
         for listener in listeners:
             listener(record)
 
-    def recorder(slot: int) -> Recorder:
-        return Recorder(
-            Store(engine, clock),
-            Spool(settings.state_dir / _of_slot(SPOOL_FILE, slot)),
-            Journal(settings.state_dir / _of_slot(JOURNAL_FILE, slot)),
-            clock,
-            truncator=truncator,
-            on_record=on_record if listeners else None,
-        )
-
-    if siblings.slot == 1:
-        for slot in _abandoned(settings.state_dir, siblings.count):
-            await _adopt(recorder(slot), settings.state_dir, slot)
-    made = recorder(siblings.slot)
-    await made.open()
-    stack.push_async_callback(made.close)
-    return made
+    return on_record if listeners else None
 
 
 async def _adopt(recorder: Recorder, state_dir: Path, slot: int) -> None:

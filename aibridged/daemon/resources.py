@@ -24,10 +24,10 @@ from aibridged.core.soft_budget import MAX_CALLERS, UsedShares
 from aibridged.daemon.ai_proxy import load_ca
 from aibridged.daemon.budget_alerts import BudgetAlerts
 from aibridged.daemon.gatekeeper import make_gatekeeper
+from aibridged.daemon.group_jobs import GroupJobs
 from aibridged.daemon.live import serve_live
 from aibridged.daemon.mcp_credentials import mcp_credentials
 from aibridged.daemon.memory import body_bytes
-from aibridged.daemon.pruning import Ask, audit_pruner
 from aibridged.daemon.recording import make_recorder
 from aibridged.daemon.sign_in import make_sign_in
 from aibridged.daemon.web_page import make_ui
@@ -60,13 +60,11 @@ from aibridged.records.fingerprint_writer import FingerprintWriter
 from aibridged.records.fingerprints import KEY_FILE as FINGERPRINT_KEY_FILE
 from aibridged.records.open_database import open_database
 from aibridged.records.query import Query
-from aibridged.records.recorder import Recorder
+from aibridged.records.recording import Recording
 from aibridged.records.refusals import RefusalCounts
 from aibridged.records.spending import Spending
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.truncation import Truncator
-from aibridged.records.usage_summaries import Summaries, keep_summarising
-from aibridged.records.usual_costs import FIRST_S, UsualCosts
 from aibridged.records.viewer import NO_TEXTS
 from aibridged.tasks import Tasks
 from aibridged.telemetry.relay import TelemetryRelay
@@ -92,13 +90,14 @@ class Resources:
     `tokens` is the store of users and tokens, if this daemon has one; `records` describes where
     records are kept, `place` names it without its version; `truncator` bounds their texts.
     `sign_in` are the routes of signing in, and `ui` those of the web page: none where it is off.
-    `policy_groups` are the groups that the current policies are for.
+    `policy_groups` are the groups that the current policies are for. `group_jobs` are none where
+    another process does them.
     """
 
     clock: Clock
     siblings: Siblings
     engine: Engine
-    recorder: Recorder
+    recorder: Recording
     records: str
     place: Place
     truncator: Truncator
@@ -107,7 +106,7 @@ class Resources:
     estimates: Estimates
     spending: Spending
     tokens: TokenStore | None
-    prune_audit: Ask
+    group_jobs: GroupJobs | None
     gatekeeper: Gatekeeper
     gate: Throttle
     in_flight: InFlight
@@ -169,7 +168,9 @@ async def make_resources(
     engine = await asyncio.to_thread(open_database, settings)
     truncator = Truncator(settings.max_stored_text)
     stack.callback(truncator.close)
-    recorder = await make_recorder(settings, engine, clock, truncator, stack, traces, siblings)
+    recorder, group_jobs = await make_recorder(
+        settings, engine, clock, truncator, stack, traces, siblings
+    )
     fingerprints = _make_fingerprints(settings, engine, clock, stack)
     refusals = RefusalCounts(engine, clock)
     stack.push_async_callback(asyncio.to_thread, refusals.finish, _COUNTS_S)
@@ -208,12 +209,6 @@ async def make_resources(
     stack.callback(bridges.close)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
-    summaries = Summaries(engine, clock)
-    tasks.start(keep_summarising(summaries), "summaries of usage")
-    stack.callback(summaries.stop)
-    usual_costs = UsualCosts(engine, clock)
-    tasks.start(keep_summarising(usual_costs, first=FIRST_S), "usual costs of sessions")
-    stack.callback(usual_costs.stop)
     stack.push_async_callback(tasks.cancel)
     gatekeeper, gate = make_gatekeeper(settings, engine, clock, stack, siblings)
     stack.callback(api.close)
@@ -240,7 +235,7 @@ async def make_resources(
         estimates=Estimates(),
         spending=Spending(engine),
         tokens=tokens,
-        prune_audit=audit_pruner(engine),
+        group_jobs=group_jobs,
         gatekeeper=gatekeeper,
         gate=gate,
         in_flight=in_flight,
@@ -352,7 +347,7 @@ def _make_metrics(
 
 def _make_bridges(
     settings: Settings,
-    recorder: Recorder,
+    recorder: Recording,
     truncator: Truncator,
     clock: Clock,
     stored_objects: StoredObjects,

@@ -83,14 +83,16 @@ def tune_garbage_collector() -> None:
 def on_stop_signals(before_dying: Callable[[], None] | None = None) -> asyncio.Event:
     """An event that the first SIGTERM or SIGINT sets; a second one kills the process at once."""
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    first: list[signal.Signals] = []
 
     def on_signal(number: signal.Signals) -> None:
-        if stopping.is_set():
+        if first:  # it may be stopping for another reason
             if before_dying is not None:
                 before_dying()
             # The second time: die of it at once, as if it had never been handled.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        first.append(number)
         stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

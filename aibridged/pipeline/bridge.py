@@ -38,7 +38,7 @@ from aibridged.records.facts import (
     last_results,
 )
 from aibridged.records.ids import uuid7
-from aibridged.records.recorder import Recorder
+from aibridged.records.recording import Recording
 from aibridged.records.response_records import response_records
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.records.stored_objects import StoredObjects
@@ -61,7 +61,7 @@ class Bridge:
     def __init__(
         self,
         key: BridgeKey,
-        recorder: Recorder,
+        recorder: Recording,
         truncator: Truncator,
         clock: Clock,
         stored: StoredObjects,
@@ -187,7 +187,7 @@ class Interception:
         self,
         start: InterceptionStart,
         began: float,
-        recorder: Recorder,
+        recorder: Recording,
         clock: Clock,
         trace: RequestTrace | None,
         bill: Bill,

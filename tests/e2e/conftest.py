@@ -278,7 +278,7 @@ class Daemon:
         """Where it says that its metrics are."""
         await self.until("Metrics are served at http://")
         (line,) = (line for line in self.log if "Metrics are served at" in line)
-        return line.split()[-1]
+        return next(word for word in line.split() if word.startswith("http"))
 
 
 LISTENS = re.compile(r"listens on (https?://[^;\s]+)")

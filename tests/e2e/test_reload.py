@@ -139,11 +139,12 @@ async def test_what_a_reload_leaves_as_it_was_is_kept(start_gateway):
     composition = gateway._composition
     bridges = gateway.components.bridges
     bridges.acquire(BridgeKey("ann", None)).release()
-    before, pruning = gateway.components, composition._pruning.task
+    jobs = composition.resources.group_jobs
+    before, pruning = gateway.components, jobs._pruning.task
     reload(gateway, allow_byok=False)
     assert gateway.components.rate_limiter is before.rate_limiter
     assert gateway.components.breakers is before.breakers
-    assert composition._pruning.task is pruning
+    assert jobs._pruning.task is pruning
     assert len(bridges) == 1
     for changes in (
         {"mcp_servers": (replace(SERVER, id="other"),)},
@@ -154,14 +155,14 @@ async def test_what_a_reload_leaves_as_it_was_is_kept(start_gateway):
         assert len(bridges) == 0, changes
         bridges.acquire(BridgeKey("ann", None)).release()
     reload(gateway, retention=90.0)
-    assert composition._pruning.task is not pruning
+    assert jobs._pruning.task is not pruning
     reload(gateway, retention=None)
-    assert composition._pruning.task is None
-    of_audit = composition._audit_pruning.task
+    assert jobs._pruning.task is None
+    of_audit = jobs._audit_pruning.task
     reload(gateway, audit_retention=60.0)
-    assert composition._audit_pruning.task is not of_audit
+    assert jobs._audit_pruning.task is not of_audit
     reload(gateway, audit_retention=0.0)
-    assert composition._audit_pruning.task is None
+    assert jobs._audit_pruning.task is None
 
 
 async def test_the_cache_of_tokens_has_its_new_size(start_gateway):

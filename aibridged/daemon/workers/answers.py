@@ -1,6 +1,7 @@
 """What the supervisor answers for its whole group: its status and its metrics."""
 
 import os
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,7 @@ STATUS_S = 2.0
 """For a worker's status."""
 METRICS_S = 5.0
 """For a worker's metrics: of one that takes longer, those are told that it said last."""
+_OF_WRITER = 0  # among the slots of workers
 
 
 class Answers:
@@ -41,6 +43,7 @@ class Answers:
     async def status(self) -> Status:
         """The status of all: of those that answer in time, and that the others don't."""
         answers = await self._group.ask_all(STATUS, gives=Status, within=STATUS_S)
+        answers += await self._group.ask_writer(STATUS, gives=Status, within=STATUS_S)
         workers = [self._worker(slot) for slot in self._group.all_slots]
         status = together([told for _, told in answers], workers)
         status.version = __version__
@@ -67,14 +70,15 @@ class Answers:
         return await self.status()
 
     async def _metrics(self, _asker: Child, _: object) -> list[Series]:
-        answers = await self._group.ask_all(METRICS, gives=list[Series], within=METRICS_S)
-        for child, series in answers:
+        wanted: dict[str, Any] = {"gives": list[Series], "within": METRICS_S}
+        for child, series in await self._group.ask_all(METRICS, **wanted):
             self._series.told(child.slot, series)
+        for _, series in await self._group.ask_writer(METRICS, **wanted):
+            self._series.told(_OF_WRITER, series)
         return self._series.all()
 
     async def _last_metrics(self, child: Child, series: list[Series]) -> None:
         self._series.told(child.slot, series)
 
     def _died(self, slot: Slot) -> None:
-        if slot.kind == WORKER:
-            self._series.died(slot.number)
+        self._series.died(slot.number if slot.kind == WORKER else _OF_WRITER)

@@ -3,7 +3,8 @@
 import os
 import signal
 import socket
-from collections.abc import MutableMapping
+import sys
+from collections.abc import Callable, MutableMapping
 from itertools import chain
 
 from aibridged.daemon.workers.channel import ChannelError, receive
@@ -12,6 +13,8 @@ from aibridged.observe.line_locks import share_lines
 from aibridged.observe.logging import name_worker
 
 WORKER = "worker"
+WRITER = "writer"
+"""The process that writes the records of workers on SQLite."""
 
 
 def main(environ: MutableMapping[str, str]) -> int:
@@ -26,8 +29,7 @@ def main(environ: MutableMapping[str, str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     connection = socket.socket(fileno=int(environ.pop(CHANNEL)))
     os.set_inheritable(connection.fileno(), False)
-    from aibridged.daemon.workers import worker
-
+    run = _program(sys.argv[1:2] == [WRITER])
     try:
         begin = receive(connection, BEGIN, Begin, None)
     except ChannelError:
@@ -37,4 +39,14 @@ def main(environ: MutableMapping[str, str]) -> int:
     share_lines({stream: begin.descriptors[name] for stream, name in LINE_LOCKS.items()})
     if not begin.announces:
         name_worker(str(begin.slot) if begin.kind == WORKER else begin.kind)
-    return worker.run(begin, connection)
+    return run(begin, connection)
+
+
+def _program(is_writer: bool) -> Callable[[Begin, socket.socket], int]:
+    if is_writer:
+        from aibridged.daemon.workers import writer_process
+
+        return writer_process.run
+    from aibridged.daemon.workers import worker
+
+    return worker.run

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -22,7 +23,7 @@ from aibridged.daemon.workers.channel import (
     NoAnswerError,
     RefusedError,
 )
-from aibridged.daemon.workers.child import WORKER
+from aibridged.daemon.workers.child import WORKER, WRITER
 from aibridged.daemon.workers.messages import (
     BEGIN,
     FAILED,
@@ -37,6 +38,7 @@ from aibridged.daemon.workers.messages import (
 from aibridged.daemon.workers.process import Child, how_it_ended, spawn
 from aibridged.daemon.workers.siblings import ASK_OTHERS, Question
 from aibridged.daemon.workers.sockets import GroupSockets
+from aibridged.daemon.workers.writer_socket import has_writer
 from aibridged.tasks import Tasks
 
 T = TypeVar("T")
@@ -76,7 +78,7 @@ class Slot:
 
 
 class Group:
-    """Keeps `count` workers running, once started.
+    """Keeps `count` workers running, once started, and on SQLite the process that writes for them.
 
     `descriptors` are inherited by each child, and named in its `Begin`. `when_dead` are called with
     the slot of a child whose process has ended, before its successor is started.
@@ -89,6 +91,7 @@ class Group:
         self.has_failed = False
         """Whether a child's exit status at the end was another than 0."""
         self.slots = [Slot(WORKER, number) for number in range(1, count + 1)]
+        self._writers = [Slot(WRITER, 1)] if has_writer(in_force.settings, count) else []
         self._sockets = sockets
         self._clock = clock
         self._answerers: dict[str, tuple[Answerer, Any]] = {
@@ -103,10 +106,16 @@ class Group:
         """The children that serve."""
         return [each.child for each in self.slots if each.child is not None and each.child.serves]
 
+    def tell_all(self, kind: str) -> None:
+        """Tell the workers, and the process that writes for them."""
+        for slot in self.all_slots:
+            if slot.child is not None:
+                slot.child.channel.tell(kind)
+
     @property
     def all_slots(self) -> list[Slot]:
         """All slots, in the order in which they are needed."""
-        return self.slots
+        return [*self._writers, *self.slots]
 
     @property
     def answers(self) -> bool:
@@ -125,6 +134,13 @@ class Group:
         """The answers of those children that serve and answer in time."""
         return await _ask(self.serving, kind, payload, gives, within)
 
+    async def ask_writer(
+        self, kind: str, *, gives: Any, within: float = DEADLINE_S
+    ) -> list[tuple[Child, Any]]:
+        """The answer of the process that writes the workers' records, if there is one."""
+        children = [each.child for each in self._writers if each.child is not None]
+        return await _ask([each for each in children if each.serves], kind, None, gives, within)
+
     async def _ask_others(self, asker: Child, question: Question) -> list[msgspec.Raw]:
         others = [each for each in self.serving if each is not asker]
         answers = await _ask(others, question.kind, question.payload, msgspec.Raw, question.within)
@@ -133,7 +149,8 @@ class Group:
     async def put_in_force(self, in_force: InForce) -> None:
         """Have all children use these settings; one that can't is replaced by one that does."""
         self.in_force = in_force
-        await asyncio.gather(*map(self._put_in_force, self.serving))
+        children = [each.child for each in self.all_slots if each.child is not None]
+        await asyncio.gather(*(self._put_in_force(each) for each in children if each.serves))
 
     async def _put_in_force(self, child: Child) -> None:
         try:
@@ -148,41 +165,49 @@ class Group:
         Raises:
             GroupFailedError: one can't start; those that did are ended.
         """
-        for slot in self.slots:
+        for slot in self.all_slots:
             slot.child = await self._spawn(slot)
         try:
+            for slot in self._writers:
+                await self._begin(slot)
             first, *others = self.slots
             await self._begin(first, announces=True)
             await asyncio.gather(*(self._begin(slot) for slot in others))
         except GroupFailedError:
             await self.stop(0.0)
             raise
-        for slot in self.slots:
+        for slot in self.all_slots:
             self._tasks.start(self._keep(slot), f"keeper of {slot.name}")
 
     async def stop(self, within: float) -> None:
         """End all, each within so many seconds for its requests and some for what is recorded."""
         await self._tasks.cancel()
-        children = [slot.child for slot in self.slots if slot.child is not None]
+        await self._end(self.slots, within)
+        await self._end(self._writers, 0.0)
+        self._sockets.close()
+
+    async def _end(self, slots: Sequence[Slot], within: float) -> None:
+        children = [slot.child for slot in slots if slot.child is not None]
         for child in children:
             child.channel.tell(STOP)
         endings = [self._tasks.start(each.ended(), f"end of {each.name}") for each in children]
         if endings:
             _, late = await asyncio.wait(endings, timeout=within + SLACK_S)
             if late:
-                logger.error("{} had to be killed", counted(len(late), "worker"))
-                self.kill()
+                logger.error("{} had to be killed", counted(len(late), slots[0].kind))
+                for child in children:
+                    child.kill()
             self.has_failed |= any(await asyncio.gather(*endings))
-        self._sockets.close()
 
     def kill(self) -> None:
         """End all at once."""
-        for slot in self.slots:
+        for slot in self.all_slots:
             if slot.child is not None:
                 slot.child.kill()
 
     async def _spawn(self, slot: Slot) -> Child:
-        with self._sockets.for_one() as sockets:
+        own: AbstractContextManager[dict[str, list[int]]] = nullcontext({})
+        with self._sockets.for_one() if slot.kind == WORKER else own as sockets:
             inherited = [*chain(*sockets.values()), *self.descriptors.values()]
             child = await spawn(slot.kind, slot.number, inherited, self._clock.monotonic())
         child.sockets = sockets

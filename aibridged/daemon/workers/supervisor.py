@@ -35,8 +35,6 @@ from aibridged.observe.logging import CannotLogError
 from aibridged.tasks import Tasks
 from aibridged.transport.listeners import CannotListenError
 
-_NEEDS_POSTGRES = "Several workers can't write to one SQLite database."
-
 
 def run(resolution: Resolution, resolve: Callable[[], Resolution], count: int) -> int:
     """Serve with `count` workers until SIGTERM or SIGINT; see `daemon.main.run`."""
@@ -70,8 +68,6 @@ async def _serve(
     loop.add_signal_handler(signal.SIGUSR1, _reopen_logs, group)
     notifier, tasks = Notifier(os.environ), Tasks()
     try:
-        if settings.postgres_url is None:
-            raise GroupFailedError(_NEEDS_POSTGRES, "Set --postgres-url, or --aibridge-workers 1.")
         await sockets.open(settings, passed_sockets(os.environ, os.getpid()))
         _share_limits(group, count)
         await _start(group, stopping, tasks)
@@ -144,8 +140,7 @@ async def _start(group: Group, stopping: asyncio.Event, tasks: Tasks) -> None:
 
 def _reopen_logs(group: Group) -> None:
     reopen()
-    for child in group.serving:
-        child.channel.tell(REOPEN_LOGS)
+    group.tell_all(REOPEN_LOGS)
 
 
 def _reloader(group: Group, resolve: Callable[[], Resolution], notifier: Notifier) -> Reloader:

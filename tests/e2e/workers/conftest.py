@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -29,7 +30,16 @@ class Group:
     @property
     def workers(self) -> list[int]:
         """The ids of the workers' processes, the oldest first."""
-        return children(self.daemon.process.pid)
+        return [pid for pid in children(self.daemon.process.pid) if pid not in self.writers]
+
+    @property
+    def writers(self) -> list[int]:
+        """The id of the process that writes for them, if there is one."""
+        return [
+            pid
+            for pid in children(self.daemon.process.pid)
+            if b"\0writer\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
 
     async def until(self, text: str, times: int = 1) -> None:
         async with asyncio.timeout(PATIENCE_S):
