@@ -25,7 +25,6 @@ from aibridged.limits.robust_locks import RobustLocks
 MAX_WORKERS = 128
 LOCKS = 64
 """Each key has one of these: a stopped holder keeps that of one key in so many."""
-SLOTS_LOCK = LOCKS
 KEY_SIZE = 16
 WAYS = 8
 """Places where a key may be."""
@@ -89,7 +88,7 @@ class Layout:
             name=8 + cell_size(CIRCUIT.size) + per_worker,
             size=8 + cell_size(CIRCUIT.size) + per_worker + CIRCUIT_NAME,
         )
-        self.locks = self._add(LOCK_SIZE, LOCKS + 1)
+        self.locks = self._add(LOCK_SIZE, LOCKS)
         self.slots = self._add(8, workers)
         self.callers = self._keyed(8, CALLERS)
         self.persons = self._keyed(8, CALLERS)

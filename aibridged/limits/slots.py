@@ -1,15 +1,17 @@
 """Slots of all workers: each counts its own, and takes one where the sum allows for it.
 
 A worker writes its own count first and adds up then, so that of several at the limit none can miss
-another: there are never more than the limit, with the lock or, where it can't be had, without. The
-lock makes them take turns: without it two that want the last slot may both be refused.
+another: without a lock, there are never more than the limit. Two that want the last slot at the
+same moment both see too many; they take their counts back, and try again while a slot is free.
 """
 
 import struct
 from threading import Lock
 
 from aibridged.core.concurrency import Slots
-from aibridged.limits.region import SLOTS_LOCK, Region
+from aibridged.limits.region import Region
+
+TRIES = 5
 
 
 class SharedSlots(Slots):
@@ -17,13 +19,12 @@ class SharedSlots(Slots):
 
     def __init__(self, limit: int, region: Region, slot: int) -> None:
         super().__init__(limit)
-        self._locks = region.locks
         self._bytes, self._words = region.bytes, region.words
         area = region.layout.slots
         self._offset = area.offset
         self._own = area.offset // area.size + slot
         # A release and an acquire are a full barrier, on every processor: the others see the own
-        # count before theirs are read. The lock above is none for one who hasn't got it.
+        # count before theirs are read.
         self._barrier = Lock()
         self._barrier.acquire()
         self._all = struct.Struct(f"{area.count}Q").unpack_from
@@ -34,22 +35,21 @@ class SharedSlots(Slots):
         return sum(self._all(self._bytes, self._offset))
 
     def take(self) -> bool:
-        words, own = self._words, self._own
-        if not self.limit:
-            words[own] += 1
+        words, own, most = self._words, self._own, self.limit
+        words[own] += 1
+        if not most:
             return True
-        is_locked = self._locks.take(SLOTS_LOCK)
-        try:
-            words[own] += 1
+        for _ in range(TRIES):
             self._barrier.release()
             self._barrier.acquire()
-            if sum(self._all(self._bytes, self._offset)) <= self.limit:
+            if sum(self._all(self._bytes, self._offset)) <= most:
                 return True
             words[own] -= 1
-            return False
-        finally:
-            if is_locked:
-                self._locks.give(SLOTS_LOCK)
+            if self.in_use >= most:
+                return False
+            words[own] += 1
+        words[own] -= 1
+        return False
 
     def release(self) -> None:
         self._words[self._own] -= 1

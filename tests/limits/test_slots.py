@@ -35,8 +35,41 @@ def test_a_successor_begins_without_what_its_predecessor_held(attach):
     assert attach(0).slots(1).take()
 
 
-def test_there_are_never_more_than_the_limit_while_the_lock_is_busy(attach, busy):
+def test_the_last_slot_is_had_though_another_wants_it_at_the_same_moment(attach):
+    one, other = attach(0).slots(2), attach(1).slots(2)
+    assert other.take()
+    all_counts, seen = one._all, []
+
+    def meanwhile(*where):
+        """The other has written its count, and sees that it is one too many."""
+        if not seen:
+            other._words[other._own] += 1
+        seen.append(sum(all_counts(*where)))
+        counts = all_counts(*where)
+        if len(seen) == 1:
+            other._words[other._own] -= 1
+        return counts
+
+    one._all = meanwhile
+    assert one.take()
+    assert seen[0] == 3
+    assert one.in_use == 2
+
+
+def test_no_one_tries_for_ever(attach):
+    one, other = attach(0).slots(1), attach(1).slots(1)
+    all_counts = one._all
+
+    def meanwhile(*where):
+        """The other always wants it at the same moment."""
+        counts = all_counts(*where)
+        return (counts[0], counts[0], 0)
+
+    one._all = meanwhile
+    assert not one.take()
+    assert other.in_use == 0
+
+
+def test_stopped_workers_make_no_difference(attach, stopped):
     one, other = attach(0).slots(2), attach(1).slots(2)
     assert [one.take(), other.take(), one.take(), other.take()] == [True, True, False, False]
-    one.release()
-    assert other.take()
