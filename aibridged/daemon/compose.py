@@ -21,7 +21,7 @@ from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, OnChange
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.circuit import BreakerSettings, State
-from aibridged.core.limiters import Limiters, LocalLimiters, share
+from aibridged.core.limiters import Limiters, LocalLimiters
 from aibridged.core.policies import Policies, named_groups
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
@@ -139,10 +139,7 @@ class Composition:
         resources.api.prompt_access = settings.prompt_access
         if resources.mcp.configure(settings):
             resources.bridges.close()
-        resources.bridges.limit(
-            ttl=settings.pool_ttl,
-            max_items=share(settings.pool_max_items, resources.limiters.workers),
-        )
+        resources.bridges.limit(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
         if isinstance(resources.gatekeeper, CachedAuthenticator):
             resources.gatekeeper.limit(
                 good_ttl=settings.auth_cache_ttl,

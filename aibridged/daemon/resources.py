@@ -17,7 +17,7 @@ from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.estimates import Estimates
-from aibridged.core.limiters import Limiters, share
+from aibridged.core.limiters import Limiters
 from aibridged.core.policies import PersonLimits
 from aibridged.core.runaway import Sessions
 from aibridged.core.soft_budget import MAX_CALLERS, UsedShares
@@ -203,9 +203,7 @@ async def make_resources(
     budget_alerts = BudgetAlerts(engine, clock)
     stack.push_async_callback(budget_alerts.close)
     stored_objects = StoredObjects(engine, recorder.record)
-    bridges = _make_bridges(
-        settings, recorder, truncator, clock, stored_objects, mcp, pricing, limiters.workers
-    )
+    bridges = _make_bridges(settings, recorder, truncator, clock, stored_objects, mcp, pricing)
     stack.callback(bridges.close)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
@@ -353,12 +351,11 @@ def _make_bridges(
     stored_objects: StoredObjects,
     mcp: McpTools,
     pricing: Pricing,
-    workers: int,
 ) -> BridgePool[Bridge]:
-    most = share(settings.pool_max_items, workers)
-
     def make(key: BridgeKey) -> Bridge:
         tools = mcp.of(key.initiator_id, key.mcp_servers)
         return Bridge(key, recorder, truncator, clock, stored_objects, pricing, tools)
 
-    return BridgePool(make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=most)
+    return BridgePool(
+        make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items
+    )
