@@ -5,6 +5,7 @@ from functools import partial
 
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
+from aibridged.core.limiters import share
 from aibridged.daemon.shared_cache import SharedCache
 from aibridged.daemon.workers.siblings import Siblings
 from aibridged.identity import coder, http_lookup, remote, token_authenticator
@@ -17,6 +18,8 @@ from aibridged.identity.throttle import Throttle
 from aibridged.identity.tokens import TokenStore
 from aibridged.records.database import Engine, make_engine
 from aibridged.tasks import Tasks
+
+_LEAST_LOOKUPS = 2  # of which one address has half
 
 
 def make_gatekeeper(
@@ -37,10 +40,21 @@ def make_gatekeeper(
         stack.callback(kept.dispose)
         tokens = TokenStore(kept, clock)
     active_requests = ActiveRequests(clock, grace=settings.revocation_grace)
-    gatekeeper = _make(settings, tokens, clock, active_requests, stack, siblings or Siblings())
-    module = http_lookup if tokens is None else token_authenticator
-    lookups = Lookups(module.LOOKUPS_AT_ONCE, clock)
+    siblings = siblings or Siblings()
+    gatekeeper = _make(settings, tokens, clock, active_requests, stack, siblings)
+    at_once = lookups_at_once(siblings.count, has_own_database=tokens is not None)
+    lookups = Lookups(at_once, clock)
     return gatekeeper, Throttle(gatekeeper, lookups, active_requests, clock)
+
+
+def lookups_at_once(workers: int, *, has_own_database: bool) -> int:
+    """How many tokens one of so many workers looks up at a time.
+
+    The own database has connections for each; what is asked elsewhere is asked by all together.
+    """
+    if has_own_database:
+        return token_authenticator.LOOKUPS_AT_ONCE
+    return max(_LEAST_LOOKUPS, share(http_lookup.LOOKUPS_AT_ONCE, workers))
 
 
 def _make(
