@@ -19,7 +19,7 @@ _USED_AT, _PERSON, _CELL = 0, 8, 16  # offsets within a record
 _LENGTH = struct.Struct("Q")
 
 
-_MOST_LATE = 1000
+_MOST_LATE = 200
 _Step = Callable[[Session], Sign | None]
 
 
@@ -44,19 +44,25 @@ class SharedSession(Session):
         records, key = self._records, self._key
         lock = lock_of(key)
         if not records.locks.take(lock):
-            self.load(records.read(key) or _NEW)
+            sign = self._step(step)
             if len(records.late) < _MOST_LATE:
                 records.late.append((key, step))
-            return step(self)
+            return sign
         try:
-            self.load(records.read(key) or _NEW)
-            for late in records.late_of(key) if records.late else ():
-                late(self)
-            sign = step(self)
+            sign = self._step(step)
+            records.late = [each for each in records.late if each[0] != key]
             records.write_dump(key, self._person, self.dump())
             return sign
         finally:
             records.locks.give(lock)
+
+    def _step(self, step: _Step) -> Sign | None:
+        """Do it with the session as it is, and with what isn't counted there yet."""
+        self.load(self._records.read(self._key) or _NEW)
+        for whose, late in self._records.late:
+            if whose == self._key:
+                late(self)
+        return step(self)
 
 
 class SharedSessions(Sessions):
@@ -87,12 +93,6 @@ class SharedSessions(Sessions):
         whose, id = (each.encode(errors="surrogatepass") for each in (person, session_id))
         key = digest(b"%d %b%b" % (len(whose), whose, id), b"session")
         return SharedSession(self, key, int.from_bytes(digest(whose)[:8], "little"))
-
-    def late_of(self, key: bytes) -> list[_Step]:
-        """What is still to be counted of a session, which is no longer to be counted then."""
-        found = [step for whose, step in self.late if whose == key]
-        self.late = [each for each in self.late if each[0] != key]
-        return found
 
     def read(self, key: bytes) -> bytes | None:
         """The dump of a session; None if there is none, or it is a day old."""
