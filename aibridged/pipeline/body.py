@@ -37,6 +37,9 @@ from aibridged.wire.request import BadRequestError, read_request
 
 T = TypeVar("T")
 
+# Most bodies that don't come with their head are here so many turns of the event loop later.
+_TURNS = 3
+
 # Not where the path names the model: that isn't OpenAI's API, and knows no such option.
 _USAGE_ON_DEMAND = frozenset({WireApi.CHAT_COMPLETIONS, WireApi.COMPLETIONS})
 
@@ -164,8 +167,13 @@ def _arrived(context: RequestContext, hold: Hold, settings: Settings) -> bytes |
 
 
 async def _read(context: RequestContext, hold: Hold, settings: Settings, clock: Clock) -> bytes:
-    length = context.request.content_length or 0
+    length, content = context.request.content_length or 0, context.request.content
     began = clock.monotonic()
+    for _ in range(_TURNS if length else 0):  # each of which costs less than a deadline
+        await asyncio.sleep(0)
+        if content.is_eof():
+            context.body_wait = clock.monotonic() - began
+            return _within(content.read_nowait(), 0, settings)
     # Not a list of chunks: these would fragment the heap, and take twice the memory when joined.
     body = BytesIO()
     async for chunk in arriving(context.request, settings.http_read_timeout):
