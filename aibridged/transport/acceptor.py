@@ -213,15 +213,18 @@ def bound(
     protocol: int = 0,
     *,
     is_shared: bool = False,
+    is_reserved: bool = False,
 ) -> socket.socket:
     """A socket that is bound to the address, and doesn't listen yet; OSError if it can't be.
 
     With `is_shared` other processes of this user may bind theirs to the same address: the system
-    spreads the connections over those that listen (SO_REUSEPORT).
+    spreads the connections over those that listen (SO_REUSEPORT). With `is_reserved` only those
+    that say the same may, also while none listens; connections that have just ended are in the way.
     """
     made = socket.socket(family, kind, protocol)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not is_reserved:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if is_shared:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:

@@ -3,21 +3,17 @@
 from dataclasses import replace
 
 from aibridged.config.options import Settings
+from aibridged.core.limiters import share
 
 
 def share_of(settings: Settings, workers: int) -> Settings:
-    """The settings of one of so many workers, whose sums are those of the whole, or just above.
+    """The settings of one of so many workers, whose sums are no more than the whole.
 
-    The limits that workers share in memory stay as they are, and so does what is remembered: any of
-    them may need it.
+    The limits that workers share in memory stay as they are, and what is divided by them (see
+    `core.limiters`).
     """
     return replace(
         settings,
-        max_idle_connections=_share(settings.max_idle_connections, workers),
-        max_idle_connections_per_address=_share(settings.max_idle_connections_per_address, workers),
-        pool_max_items=_share(settings.pool_max_items, workers),
+        max_idle_connections=share(settings.max_idle_connections, workers),
+        max_idle_connections_per_address=share(settings.max_idle_connections_per_address, workers),
     )
-
-
-def _share(whole: int, workers: int) -> int:
-    return -(-whole // workers)

@@ -56,8 +56,7 @@ class GroupSockets:
             if of in passed:
                 continue
             for family, name in await listener.try_address():
-                holder = bound(family, name, is_shared=True)
-                self._addresses.append(_Address(of, family, name, holder))
+                self._addresses.append(_Address(of, family, name, _holder(family, name)))
 
     @contextmanager
     def for_one(self) -> Iterator[dict[str, list[int]]]:
@@ -82,6 +81,14 @@ class GroupSockets:
         for sockets in self._passed.values():
             for each in sockets:
                 each.close()
+
+
+def _holder(family: int, name: Name) -> socket.socket:
+    try:
+        return bound(family, name, is_shared=True, is_reserved=True)
+    except OSError:
+        # Connections of a daemon before this one, which had no workers, have just ended.
+        return bound(family, name, is_shared=True)
 
 
 def check_certificates(settings: Settings) -> None:

@@ -4,13 +4,10 @@ from aibridged.config.options import Settings
 from aibridged.daemon.workers.share import share_of
 
 
-def test_the_shares_add_up_to_the_whole_or_just_above() -> None:
-    whole = Settings(
-        max_idle_connections=4096, max_idle_connections_per_address=256, pool_max_items=1
-    )
+def test_the_shares_add_up_to_no_more_than_the_whole() -> None:
+    whole = Settings(max_idle_connections=4096, max_idle_connections_per_address=256)
     share = share_of(whole, 3)
-    assert share.max_idle_connections == 1366
-    assert share.max_idle_connections_per_address == 86
-    assert share.pool_max_items == 1
+    assert share.max_idle_connections == 1365
+    assert share.max_idle_connections_per_address == 85
     assert share_of(whole, 1) == whole
     assert share.max_concurrency == whole.max_concurrency
