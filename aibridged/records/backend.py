@@ -28,6 +28,10 @@ class Backend(Protocol):
 
     def begin(self) -> None: ...
 
+    def plan_by_values(self) -> None:
+        """Plan the statements of this transaction by their values; the others' plans are kept."""
+        ...
+
     def begin_at_once(self) -> bool:
         """Begin, if neither this nor the commit will block: no disk, no locks, no network."""
         ...

@@ -42,6 +42,14 @@ SELECT pg_advisory_xact_lock(1768055396, place) FROM (
 There are so many locks that few subjects share one, and few enough for any number of subjects.
 """
 
+LOCK_SUBJECTS = """
+SELECT pg_advisory_xact_lock(1768055396, place) FROM (
+    SELECT DISTINCT hashtext(subject) & 1023 AS place
+    FROM unnest(%s::text[]) AS subject ORDER BY place
+) AS places
+"""
+"""The same for subjects alone, without a look into the interceptions' partitions."""
+
 
 class Connection(Protocol):
     """What the ledger needs of a `store.Backend`."""

@@ -84,6 +84,9 @@ class SqliteBackend:
         with self._patience(self._busy_timeout_ms):
             self._connection.execute(_BEGIN)
 
+    def plan_by_values(self) -> None:
+        """Nothing to do."""
+
     def begin_at_once(self) -> bool:
         # The first commit after a checkpoint flushes the WAL's header to the disk.
         if self._wal_restarts or self._file_in_place() != self._file:

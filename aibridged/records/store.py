@@ -158,6 +158,8 @@ class Store:
         counted_since = (before - _PERIOD).date().isoformat()
 
         def delete() -> int:
+            # Of a limit that isn't known, the planner expects a tenth of all rows.
+            self._backend.plan_by_values()
             sql, most = self._sql, limit * _STORED_EACH
             for each, row in (
                 (sql.prune_stored, sql.prune_stored.row(before=at, most=most)),

@@ -47,6 +47,17 @@ def test_a_commit_is_on_the_servers_disk(connect):
     backend.rollback()
 
 
+def test_plans_are_kept_but_where_values_matter(connect):
+    """To plan a statement again takes longer than to run it."""
+    backend = connect(1)
+    assert backend.execute("SHOW plan_cache_mode") == [("force_generic_plan",)]
+    backend.plan_by_values()
+    assert backend.execute("SHOW plan_cache_mode") == [("force_custom_plan",)]
+    backend.commit()
+    assert backend.execute("SHOW plan_cache_mode") == [("force_generic_plan",)]
+    backend.rollback()
+
+
 def test_a_statement_does_not_take_for_ever(connect):
     backend = connect(1)
     assert backend.execute("SHOW statement_timeout") == [("10s",)]
@@ -57,6 +68,7 @@ def test_a_statement_does_not_take_for_ever(connect):
     ("error", "of_a_row"),
     [
         (psycopg.errors.ForeignKeyViolation("x"), True),
+        (psycopg.errors.CheckViolation("of a partition that has just come"), False),
         (psycopg.errors.UntranslatableCharacter("x"), True),
         (TypeError("x"), True),
         (psycopg.errors.AdminShutdown("x"), False),
