@@ -100,11 +100,14 @@ def _pg_dump(settings: "Settings", file: Path) -> str:
 
 
 def _pg_restore(settings: "Settings", file: Path) -> str:
+    from aibridged.records.partitions import DROP_ALL
+
     return (
-        "The database is PostgreSQL: stop all daemons, and restore it with its own tool:\n"
+        "The database is PostgreSQL: stop all daemons, and restore it with its own tools:\n"
+        f"  psql --dbname={_target(settings)} --command={_quoted(DROP_ALL)}\n"
         "  pg_restore --clean --if-exists --no-owner --single-transaction"
         f" --dbname={_target(settings)} {_quoted(str(file))}\n"
-        "It asks for the password, or takes it from PGPASSWORD or ~/.pgpass."
+        "They ask for the password, or take it from PGPASSWORD or ~/.pgpass."
     )
 
 

@@ -15,6 +15,7 @@ from aibridged.counted import counted
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
     from aibridged.records.database import Engine
+    from aibridged.records.partitions import Dropped
 
 
 def db() -> typer.Typer:
@@ -37,8 +38,13 @@ def db() -> typer.Typer:
 
 
 def _upgrade(settings: "Settings") -> None:
-    """Upgrade the schema to this release's version, as `serve` does at startup."""
+    """Upgrade the schema to this release's version, as `serve` does at startup.
+
+    On PostgreSQL it makes the partitions of this month and the next, too, if they are missing.
+    """
+    from aibridged.clock import SystemClock
     from aibridged.records import migrations
+    from aibridged.records.partitions import Partitions
 
     with _database(settings, create=True) as engine:
         before = migrations.check(engine)
@@ -47,6 +53,8 @@ def _upgrade(settings: "Settings") -> None:
             say(f"The schema is current: {before.needed}.")
         else:
             say(f"Upgraded the schema from {before.current or 'nothing'} to {before.needed}.")
+        for name in Partitions(engine, SystemClock()).make_ahead():
+            say(f"Made the partition {name}.")
 
 
 def _check(settings: "Settings") -> None:
@@ -81,6 +89,7 @@ def _prune(
     from aibridged.identity import audit
     from aibridged.records import migrations
     from aibridged.records.pacing import pace_beside_daemon
+    from aibridged.records.partitions import Partitions
     from aibridged.records.retention import prune
 
     seconds = _seconds(older_than) if older_than is not None else settings.retention
@@ -93,12 +102,21 @@ def _prune(
         migrations.upgrade(engine)
         now = clock.wall()
         if seconds:
+            before = now - timedelta(seconds=seconds)
+            for each in Partitions(engine, clock).drop_before(before):
+                say(_dropped(each))
             pace = pace_beside_daemon(engine, settings.state_dir, clock)
-            count = prune(engine, now - timedelta(seconds=seconds), pace)
+            count = prune(engine, before, pace)
         if settings.audit_retention:
             rows = audit.prune(engine, now - timedelta(seconds=settings.audit_retention))
     also = f" and {counted(rows, 'row')} of the audit log" if rows else ""
     say(f"Pruned {counted(count, 'interception')}{also}.")
+
+
+def _dropped(each: "Dropped") -> str:
+    if each.why_not is not None:
+        return f"{each.name} can't be dropped, so its rows are deleted: {each.why_not}."
+    return f"Dropped {each.name} with about {counted(each.rows, 'interception')}."
 
 
 def _seconds(text: str) -> float:

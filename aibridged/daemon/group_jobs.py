@@ -1,11 +1,12 @@
-"""What one process does for all that share a record: retention, summaries of usage, usual costs."""
+"""What one process does for all that share a record: retention, partitions, summaries, usual costs."""
 
 from contextlib import AsyncExitStack
 
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
-from aibridged.daemon.pruning import Ask, Pruning, audit_pruner
+from aibridged.daemon.pruning import Ask, Pruning, audit_pruner, record_pruner
 from aibridged.records.database import Engine
+from aibridged.records.partitions import Partitions
 from aibridged.records.usage_summaries import Summaries, keep_summarising
 from aibridged.records.usual_costs import FIRST_S, UsualCosts
 from aibridged.tasks import Tasks
@@ -19,6 +20,11 @@ class GroupJobs:
 
     def __init__(self, engine: Engine, clock: Clock, prune: Ask, stack: AsyncExitStack) -> None:
         self._tasks = Tasks()
+        partitions = Partitions(engine, clock)
+        if engine.dialect.name == "postgresql":
+            self._tasks.start(keep_summarising(partitions, first=0), "partitions")
+        stack.callback(partitions.stop)
+        prune = record_pruner(partitions, prune)
         self._pruning = Pruning(prune, "interception", self._tasks, clock)
         self._audit_pruning = Pruning(audit_pruner(engine), "audit row", self._tasks, clock)
         summaries = Summaries(engine, clock)

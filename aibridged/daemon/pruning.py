@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
+from loguru import logger
+
 from aibridged.clock import Clock
 from aibridged.identity import audit
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.records.database import Engine
 from aibridged.records.jobs import RecordingFailedError
+from aibridged.records.partitions import Partitions
 from aibridged.records.retention import keep_pruning
+from aibridged.records.store import DatabaseAwayError
 from aibridged.tasks import Tasks
 
 Ask = Callable[[datetime], Awaitable[int]]
@@ -41,6 +45,24 @@ class Pruning:
                 keep_pruning(self._ask, self._clock, period, what=self._what),
                 f"retention of {self._what}s",
             )
+
+
+def record_pruner(partitions: Partitions, prune: Ask) -> Ask:
+    """Drops partitions that are too old as a whole, and has other old rows deleted by `prune`."""
+
+    async def ask(before: datetime) -> int:
+        try:
+            dropped = await asyncio.to_thread(partitions.drop_before, before)
+        except DatabaseAwayError:
+            raise RecordingFailedError from None
+        for each in dropped:
+            if each.why_not is None:
+                logger.info("Dropped {} with about {} interceptions", each.name, each.rows)
+            else:
+                logger.info("{} can't be dropped, its rows go: {}", each.name, each.why_not)
+        return await prune(before)
+
+    return ask
 
 
 def audit_pruner(engine: Engine) -> Ask:

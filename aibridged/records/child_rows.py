@@ -15,6 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from aibridged.core.money import NanoDollars
+from aibridged.records.pruning_conditions import partitioned_by
 from aibridged.records.query_results import Interception, Row
 from aibridged.records.schema import model_thoughts, token_usages, tool_usages, user_prompts
 from aibridged.records.viewer import TEXTS, Sight, has_texts
@@ -77,6 +78,10 @@ class ChildRows:
         kinds = [kind for kind in KINDS if with_texts or kind not in TEXTS]
         self._ids: dict[str, Mapping[str, list[str]]] = {kind: {} for kind in KINDS}
         self._ids.update({kind: self._read_ids(kind, interception_ids) for kind in kinds})
+        self._owners = {
+            kind: {id: owner for owner, ids in found.items() for id in ids}
+            for kind, found in self._ids.items()
+        }
         self._in_order = {
             kind: [id for owner in interception_ids for id in found.get(owner, ())]
             for kind, found in self._ids.items()
@@ -171,7 +176,9 @@ class ChildRows:
         """
         for start in range(0, len(ids), _IDS_AT_ONCE):
             # One more character than shown tells whether there are more.
-            values = {"ids": ids[start : start + _IDS_AT_ONCE], "characters": characters + 1}
+            few = ids[start : start + _IDS_AT_ONCE]
+            owners = {self._owners[kind][id] for id in few}
+            values = {"ids": few, "owners": [*owners], "characters": characters + 1}
             for found in self._connection.execute(_PREVIEWS[kind], values).all():
                 row = _row(found)
                 owner = row.pop("interception_id")
@@ -183,7 +190,8 @@ class ChildRows:
                 yield owner, row
 
     def _read_one(self, kind: str, id: str) -> Row:
-        row = _row(self._connection.execute(_WHOLE[kind], {"id": id}).one())
+        values = {"id": id, "owner": self._owners[kind][id]}
+        row = _row(self._connection.execute(_WHOLE[kind], values).one())
         del row["interception_id"]
         return {**row, "truncated": False}
 
@@ -223,11 +231,15 @@ def _previews(table: sa.Table) -> sa.Select[Any]:
         for column in table.c
     )
     ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
-    return sa.select(*shown).where(table.c.id.in_(ids)).order_by(table.c.id)
+    owners: sa.BindParameter[Any] = sa.bindparam("owners", expanding=True)
+    # PostgreSQL finds them by their interceptions, SQLite by their own ids.
+    owned = partitioned_by(table.c.interception_id.in_(owners))
+    return sa.select(*shown).where(table.c.id.in_(ids), owned).order_by(table.c.id)
 
 
 def _whole(table: sa.Table) -> sa.Select[Any]:
-    return sa.select(table).where(table.c.id == sa.bindparam("id"))
+    owned = partitioned_by(table.c.interception_id == sa.bindparam("owner"))
+    return sa.select(table).where(table.c.id == sa.bindparam("id"), owned)
 
 
 def _is_text(column: sa.Column[Any]) -> bool:

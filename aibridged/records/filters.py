@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
+from aibridged.records.pruning_conditions import since_month, until_month
 from aibridged.records.query_results import Filter
 from aibridged.records.schema import interceptions, not_completed
 from aibridged.records.storable import storable
@@ -45,8 +46,10 @@ def conditions(
         yield sa.or_(text(of.initiator_id) == initiator, of.username == initiator)
     if wanted.started_after is not None:
         yield of.started_at >= wanted.started_after
+        yield since_month(of.id, wanted.started_after)
     if wanted.started_before is not None:
         yield of.started_at < wanted.started_before
+        yield until_month(of.id, wanted.started_before)
     if wanted.provider is not None:
         provider = storable(wanted.provider)
         yield sa.or_(of.provider_name == provider, text(of.provider) == provider)

@@ -23,6 +23,12 @@ def made_at(id: str) -> datetime:
     return datetime.fromtimestamp(_milliseconds(id) / 1000, UTC)
 
 
+def first_id(at: datetime) -> str:
+    """The least id of that time, to the millisecond: a bound, which no row has."""
+    digits = f"{int(at.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
+
+
 def _milliseconds(id: str) -> int:
     return int(id.replace("-", "")[:12], 16)
 

@@ -191,7 +191,7 @@ class Recosting:
 
 _SET_USAGE = (
     sa.update(token_usages)
-    .where(_U.id == sa.bindparam("of"))
+    .where(_U.id == sa.bindparam("of"), _U.interception_id == sa.bindparam("of_interception"))
     .values(
         {
             name: sa.bindparam(f"new_{name}")
@@ -243,6 +243,7 @@ def _new(usage: Any, priced: Priced) -> dict[str, Any]:
         notes[REASONS] = " ".join(cost.reasons)
     return {
         "of": usage.id,
+        "of_interception": usage.interception_id,
         **_fields(cost),
         "new_price_version": priced.source and priced.source[:MAX_PRICE_VERSION],
         "new_metadata": notes,

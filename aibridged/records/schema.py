@@ -15,7 +15,10 @@ on its initiator, so that its row outlives the user. The
 provider_model of a token usage is NULL where the tokens are those of the interception's own model,
 whatever the provider calls it.
 
-The interceptions' indexes are in `indexes`.
+The interceptions' indexes are in `indexes`. Ids of interceptions are UUIDv7 of the time at which
+they started. PostgreSQL has partitions of them by month, and of what belongs to them (see
+`partitions`): there the primary key of what belongs to an interception begins with its id, and
+does without an index of its own, and a foreign key is that of a partition.
 """
 
 from datetime import datetime
@@ -319,3 +322,14 @@ usual_costs = sa.Table(
     sa.Column("cost_nanos", sa.BigInteger, nullable=False),
     sa.Column("computed_at", UtcDateTime, nullable=False),
 )
+
+PARTITIONED = (
+    "aibridge_interceptions",
+    "aibridge_token_usages",
+    "aibridge_user_prompts",
+    "aibridge_tool_usages",
+    "aibridge_model_thoughts",
+    "aibridged_cost_revisions",
+    "aibridged_prompt_fingerprints",
+)
+"""The tables with partitions on PostgreSQL, that of the interceptions first; see `partitions`."""

@@ -91,8 +91,8 @@ def _find(
 ) -> _Found:
     rows = matching(_I.session_id.in_({key.session_id for key in batch}), *others(wanted))
     totals = _totals(connection, rows, wanted)
-    first = {key: row.first_prompt_id for key, row in totals.items()}
-    last = {key: row.last_prompt_id for key, row in totals.items()}
+    first = {key: row.first_prompt_of for key, row in totals.items()}
+    last = {key: row.last_prompt_of for key, row in totals.items()}
     return _Found(
         totals,
         _names(connection, rows),
@@ -114,7 +114,7 @@ def keys_of(rows: sa.FromClause) -> Keys:
 
 
 def _totals(connection: sa.Connection, rows: sa.Subquery, wanted: Filter) -> dict[Key, sa.Row[Any]]:
-    """The totals of each, and of what has ended the ids of the first, and of two prompts.
+    """The totals of each, and of what has ended the ids of the first, and of those with a prompt.
 
     Each of those is found by an index, however many the session has.
     """
@@ -134,11 +134,11 @@ def _totals(connection: sa.Connection, rows: sa.Subquery, wanted: Filter) -> dic
     of = (_I.session_id == each.c.session_id, _I.initiator_id == each.c.initiator_id)
     ended = (PARTS[0], *of, *others(wanted))
     first = sa.select(_I.id).where(*ended).order_by(_I.started_at)
-    prompts = sa.select(user_prompts.c.id).select_from(_WITH_PROMPTS).where(*ended)
+    prompts = sa.select(_I.id).select_from(_WITH_PROMPTS).where(*ended)
     picked = {
         "first_id": first,
-        "first_prompt_id": prompts.order_by(*_order(last=False)),
-        "last_prompt_id": prompts.order_by(*_order(last=True)),
+        "first_prompt_of": prompts.order_by(*_order(last=False)),
+        "last_prompt_of": prompts.order_by(*_order(last=True)),
     }
     ids = (
         statement.limit(1).correlate(each).scalar_subquery().label(name)
@@ -185,28 +185,16 @@ def _prompts(
 ) -> dict[Key, str]:
     """The beginning of each session's; one character more than is shown, if there is.
 
-    `ended` are the ids of those of the interceptions that have ended.
+    `ended` are the ids of those of the interceptions that have ended, with the prompt.
     """
-    found = _open_prompts(connection, batch, wanted, last=last)
-    ids = [id for id in ended.values() if id is not None]
-    for row in connection.execute(_PROMPTS.where(user_prompts.c.id.in_(ids))):
-        key = key_of(row)
-        if key not in found or (found[key].started_at < row.started_at) is last:
-            found[key] = row
-    return {key: row.prompt for key, row in found.items()}
-
-
-def _open_prompts(
-    connection: sa.Connection, batch: Sequence[Key], wanted: Filter, *, last: bool
-) -> dict[Key, Any]:
     # The ids first: joined with the prompts, SQLite would read all of those.
     open_ones = sa.select(_I.id).where(
         PARTS[1], _I.session_id.in_({key.session_id for key in batch}), *others(wanted)
     )
-    ids = connection.scalars(open_ones).all()
+    ids = [*connection.scalars(open_ones), *(id for id in ended.values() if id is not None)]
     statement = _PROMPTS.where(_I.id.in_(ids)).order_by(*_order(last=last))
     rows = connection.execute(statement).all() if ids else []
-    return {key_of(row): row for row in reversed(rows)}
+    return {key_of(row): row.prompt for row in reversed(rows)}
 
 
 def _order(*, last: bool) -> Sequence[sa.ColumnElement[Any]]:

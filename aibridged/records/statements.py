@@ -87,7 +87,7 @@ class Statements:
         statement = insert(self._dialect.name, user_prompts)
         answer = statement.excluded.provider_response_id
         statement = statement.on_conflict_do_update(
-            index_elements=[user_prompts.c.id],
+            index_elements=prompt_key(self._dialect.name),
             set_={"provider_response_id": answer},
             where=answer != sa.literal_column("''"),
         )
@@ -130,6 +130,12 @@ def counting_spend(dialect: str) -> Any:
         index_elements=[spend.c.subject, spend.c.day],
         set_={name: spend.c[name] + added[name] for name in ("spent_nanos", "reserved_nanos")},
     )
+
+
+def prompt_key(dialect: str) -> Sequence[sa.Column[Any]]:
+    """The columns of the unique index of prompts, by which those that are there are found."""
+    columns = user_prompts.c
+    return [columns.id] if dialect == "sqlite" else [columns.interception_id, columns.id]
 
 
 _END = (

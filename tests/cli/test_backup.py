@@ -5,8 +5,10 @@ import shlex
 import subprocess
 
 import pytest
+import sqlalchemy as sa
 
 from aibridged.records.migrations import newest
+from aibridged.records.schema import PARTITIONED
 from aibridged.records.spool import SPOOL_FILE, Spool
 
 POSTGRES = {"CODER_PG_CONNECTION_URL": "postgres://me:s3cret@db.example:5432/rec?password=s3cret"}
@@ -81,8 +83,12 @@ def test_the_commands_that_it_says_for_postgres_work(
     programs = str(postgres_server.binaries)
     for command in ("backup", "restore"):
         said = run("db", command, file, environ=environ).stderr
-        [line] = [line for line in said.splitlines() if line.startswith("  pg_")]
-        subprocess.run(shlex.split(line), check=True, env={**os.environ, "PATH": programs})
+        for line in (line for line in said.splitlines() if line.startswith("  ")):
+            subprocess.run(shlex.split(line), check=True, env={**os.environ, "PATH": programs})
         if command == "backup":
             run("users", "create", "bob", environ=environ)
-    assert "bob" not in run("users", "list", environ=environ).stdout
+    listed = run("users", "list", environ=environ).stdout
+    assert "alice" in listed
+    assert "bob" not in listed
+    partitions = {f"{table}_default" for table in PARTITIONED}
+    assert partitions <= set(sa.inspect(postgres_database.engine).get_table_names())
