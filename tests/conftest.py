@@ -36,6 +36,8 @@ pytest_plugins = (
     "tests.forward_proxy",
     "tests.identity_provider",
     "tests.price_tables",
+    "tests.redis_replicas",
+    "tests.redis_server",
 )
 
 # A busy machine is no fault of a test's, and CI says the same of one commit each time: what random

@@ -132,10 +132,13 @@ PEOPLE = "tests/api/test_user_routes.py and its neighbours"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 ENDING = "tests/e2e/test_ending.py"
 WORKERS_RECORDS = "tests/records/test_remote_recorder.py drives it over a socket"
+REDIS = "tests/e2e/test_redis.py drives it through sockets"
 NEEDS_NO_TEST_OF_ITS_OWN = {
     "api/live_others.py": "tests/e2e/workers/test_group.py",
     "observe/process_readings.py": "tests/e2e/workers/test_group.py",
     "observe/log_descriptors.py": "tests/observe/test_log_outputs.py",
+    "limits/redis_limiters.py": REDIS,
+    "pipeline/shared_limits.py": REDIS,
     "api/people.py": PEOPLE,
     "api/people_routes.py": PEOPLE,
     "api/people_shapes.py": PEOPLE,

@@ -1,6 +1,6 @@
 """What the routes of people share: the stores in the name of a caller, off the event loop."""
 
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Set
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -23,7 +23,6 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.identity.base import Actor, AuthUnavailableError
-from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.directory import GroupSummary, find_group, find_user
 from aibridged.identity.groups import GroupStore
 from aibridged.identity.off_loop import OffLoop
@@ -55,6 +54,14 @@ class Configured(Protocol):
     def settings(self) -> Settings: ...
     @property
     def policies(self) -> Policies | None: ...
+
+
+class Forgetful(Protocol):
+    """What remembers tokens, and is told what has changed."""
+
+    def forget(self, api_key_ids: Set[str]) -> None: ...
+    def forget_users(self, user_ids: Set[str]) -> None: ...
+    def forget_all(self) -> None: ...
 
 
 class UnknownTargetError(IdentityError):
@@ -91,7 +98,7 @@ class People:
     """The users, groups and tokens of this daemon.
 
     `current` returns the configuration in force. `cache` is that of the gateway, where tokens are
-    cached: what is changed here counts at once.
+    cached, and of other replicas: what is changed here counts at once.
     """
 
     def __init__(
@@ -99,7 +106,7 @@ class People:
         engine: Engine,
         clock: Clock,
         current: Callable[[], Configured],
-        cache: CachedAuthenticator | None,
+        cache: Forgetful | None,
         limiter: RateLimiter | None = None,
     ) -> None:
         self.now = clock.wall

@@ -21,6 +21,7 @@ class ProblemKind(StrEnum):
     CIRCUIT_OPEN = "circuit_open"
     KEY_REFUSED = "key_refused"
     MCP_SERVER_FAILING = "mcp_server_failing"
+    REDIS_AWAY = "redis_away"
     SLOTS_FULL = "slots_full"
     RELOAD_FAILED = "reload_failed"
     SHUTTING_DOWN = "shutting_down"

@@ -16,6 +16,7 @@ from aibridged.cli.identity_store import (
     OutputFlag,
     Username,
     as_json,
+    changing,
     errors_are_told,
     opened,
     show,
@@ -109,7 +110,7 @@ def _set(
             "at least one of them says how much.", param_hint="--daily, --weekly, --monthly"
         )
     [(scope, name)] = given
-    with errors_are_told():
+    with changing(settings):
         store = _store(settings, Access.CHANGE)
         key = store.find(scope, name)
         made = [store.set(key, period, cents) for period, cents in amounts.items()]
@@ -186,7 +187,7 @@ def _delete(
     output: OutputFlag = Output.TABLE,
 ) -> None:
     """Delete a limit."""
-    with errors_are_told():
+    with changing(settings):
         store = _store(settings, Access.CHANGE)
         found, name = store.one(limit)
         what = f"the limit of {_whose(found.scope, name or found.scope_id)}"

@@ -13,6 +13,7 @@ from aibridged.cli.identity_store import (
     Access,
     Output,
     OutputFlag,
+    changing,
     errors_are_told,
     opened,
     show,
@@ -59,7 +60,7 @@ def _create(
     output: OutputFlag = Output.TABLE,
 ) -> None:
     """Create a group without members."""
-    with errors_are_told():
+    with changing(settings):
         group = _store(settings, Access.CHANGE).create(name)
     told(group, output, f"Created the group {name}.")
 
@@ -83,7 +84,7 @@ def _delete(
     """Delete a group. Its members stay users."""
     from aibridged.identity.users import no_such_group
 
-    with errors_are_told():
+    with changing(settings):
         store = _store(settings, Access.CHANGE)
         known = {each.name: each for each in store.list_groups()}
         if group not in known:
@@ -96,7 +97,7 @@ def _delete(
 
 def _add(settings: "Settings", group: _Group, users: _Users) -> None:
     """Add users to a group, where they stay until they are removed."""
-    with errors_are_told():
+    with changing(settings):
         _store(settings, Access.CHANGE).add(group, users)
     say(f"Added {counted(len(set(users)), 'user')} to {group}. {_WHEN}")
 
@@ -106,7 +107,7 @@ def _remove(settings: "Settings", group: _Group, users: _Users) -> None:
 
     Those whom their identity provider puts into it are back when they next sign in.
     """
-    with errors_are_told():
+    with changing(settings):
         _store(settings, Access.CHANGE).remove(group, users)
     say(f"Removed {counted(len(set(users)), 'user')} from {group}. {_WHEN}")
 

@@ -51,7 +51,7 @@ def takes_store(command: Callable[..., None], access: Access) -> Callable[..., N
 
     @functools.wraps(command)
     def with_store(settings: "Settings", **arguments: Any) -> None:
-        with errors_are_told():
+        with errors_are_told() if access is Access.READ else changing(settings):
             command(store_of(settings, access), **arguments)
             if access is Access.CREATE and (remark := no_use_yet(settings)):
                 say(remark, err=True)
@@ -128,3 +128,26 @@ def errors_are_told() -> Iterator[None]:
     except (IdentityError, StoreUnavailableError, DatabaseError) as error:
         say(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+@contextmanager
+def changing(settings: "Settings") -> Iterator[None]:
+    """The same for what changes users, tokens or spend limits: running daemons that share a Redis
+    are told afterwards."""
+    with errors_are_told():
+        yield
+    if settings.redis_url is None:
+        return
+    from aibridged.config import extras
+
+    later = "the daemons notice the change by themselves, in a few seconds or a minute"
+    if missing := extras.sentences("redis", f"Redis isn't told, {later}"):
+        say(missing, err=True)
+        return
+    from aibridged.limits.redis_server import tell_once
+    from aibridged.limits.redis_session import place_of, reason_of
+
+    url = settings.redis_url.reveal()
+    failures = tell_once(url)
+    if failures is not None:
+        say(f"Redis is away at {place_of(url)} ({reason_of(failures)}): {later}.", err=True)

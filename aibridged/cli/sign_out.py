@@ -10,7 +10,7 @@ from aibridged.cli.identity_store import (
     OutputFlag,
     Username,
     as_json,
-    errors_are_told,
+    changing,
     opened,
 )
 from aibridged.counted import counted
@@ -29,7 +29,7 @@ def sign_out(settings: "Settings", username: Username, output: OutputFlag = Outp
     from aibridged.identity.audit import system_user
     from aibridged.identity.sign_ins import SignInStore
 
-    with errors_are_told():
+    with changing(settings):
         store = SignInStore(
             opened(settings, Access.CHANGE), SystemClock(), bearer_ttl=settings.bearer_ttl
         )

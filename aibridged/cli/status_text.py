@@ -13,6 +13,7 @@ from aibridged.daemon.status_report import (
     McpServer,
     RateLimit,
     Records,
+    Redis,
     Requests,
     RunningModel,
     Status,
@@ -88,6 +89,8 @@ def _entries(status: Status, room: int) -> Iterator[tuple[str, list[str]]]:
         yield "Requests", _requests(status.requests, room)
     if status.database is not None:
         yield "Rate limit", _wrapped(_rate_limit(status.rate_limit), room)
+        if status.redis is not None:
+            yield "Redis", _wrapped(_redis(status.redis), room)
         yield "Circuits", _circuits(status.circuits, room)
     if status.mcp_servers:
         yield "MCP servers", _mcp_servers(status.mcp_servers, status.mcp_servers_left_out, room)
@@ -161,6 +164,15 @@ def _rate_limit(limit: RateLimit | None) -> str:
         f"{limit.rate:,} a second per caller; {counted(limit.refused_callers, 'caller')} "
         f"refused within {lasting(limit.within_s)}"
     )
+
+
+def _redis(redis: Redis) -> str:
+    shares = f"limits are shared by {counted(redis.replicas, 'replica')}"
+    if not redis.answers:
+        why = f" ({printable(redis.reason)})" if redis.reason else ""
+        shares = f"IT IS AWAY{why}, this replica has its share: 1/{redis.replicas:,} of the limits"
+    so_far = f"; away {counted(redis.outages, 'time')} so far" if redis.outages else ""
+    return f"{redis.location}: {shares}{so_far}"
 
 
 def _circuits(circuits: Circuits | None, room: int) -> list[str]:

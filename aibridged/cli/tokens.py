@@ -15,7 +15,7 @@ from aibridged.cli.identity_store import (
     Output,
     OutputFlag,
     as_json,
-    errors_are_told,
+    changing,
     show,
     store_of,
     takes_store,
@@ -90,7 +90,7 @@ def _create(
     Only the token is written to stdout, so that it can be piped into a secret store.
     """
     seconds = _seconds(lifetime, settings)
-    with errors_are_told():
+    with changing(settings):
         store = store_of(settings, Access.CHANGE)
         info, secret = store.create_token(user, name=name, lifetime=seconds)
     if output is Output.JSON:
@@ -146,7 +146,7 @@ def _renew(
     It takes effect in a running daemon within 10 seconds. Revoked tokens can't be renewed.
     """
     seconds = _seconds(lifetime, settings)
-    with errors_are_told():
+    with changing(settings):
         info = store_of(settings, Access.CHANGE).renew_token(token_id, seconds)
     renewed = f"Renewed {info.id} of {info.username}. {_end(info)}"
     told(info, output, renewed)

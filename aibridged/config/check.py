@@ -90,6 +90,7 @@ def warnings(
         *policies.warnings(settings),
         *_telemetry_warnings(settings),
         *_webhook_warnings(settings),
+        *_redis_warnings(settings),
         *check_web_page.warnings(settings),
         *check_ai_proxy.warnings(settings),
         *check_state_dir.warnings(settings),
@@ -165,6 +166,24 @@ def _webhook_warnings(settings: Settings) -> Iterator[str]:
         )
 
 
+def _redis_warnings(settings: Settings) -> Iterator[str]:
+    if settings.redis_url is None:
+        if settings.replicas > 1:
+            yield "--aibridge-replicas has no effect without --aibridge-redis-url."
+        return
+    if settings.replicas == 1:
+        yield (
+            "--aibridge-redis-url is set and --aibridge-replicas is 1: while Redis is away, each "
+            "replica goes on with the whole limits. Set it to the number of replicas."
+        )
+    url = urlsplit(settings.redis_url.reveal())
+    if url.scheme == "redis" and url.password and not is_loopback(url.hostname or ""):
+        yield (
+            f"The password of Redis is sent unencrypted to {url.hostname}: use rediss://, or a "
+            "network that nobody else can listen to."
+        )
+
+
 def _loopback_without_authentication(settings: Settings, where: Where) -> Iterator[Mistake]:
     """Without authentication, anyone who can reach the address can spend the organisation's key."""
     address = settings.http_address
@@ -194,6 +213,7 @@ def _libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
         ("tracing", settings.trace, where("trace")),
         ("postgres", settings.postgres_url is not None, where("postgres_url")),
         ("proxy", settings.proxy_enabled, where("proxy_enabled")),
+        ("redis", settings.redis_url is not None, where("redis_url")),
         ("sign-in", bool(settings.oidc_issuer_url), where("oidc_issuer_url")),
         ("ui", settings.ui_enabled == "true", where("ui_enabled")),
         ("ui", settings.ui_address and settings.ui_enabled == "auto", where("ui_address")),

@@ -50,7 +50,7 @@ class Option:
 
     @property
     def secret(self) -> bool:
-        return self.kind in (kinds.SECRET, kinds.SECRET_URL, kinds.WEBHOOK_URL)
+        return self.kind in (kinds.SECRET, kinds.SECRET_URL, kinds.REDIS_URL, kinds.WEBHOOK_URL)
 
     @property
     def credential(self) -> str:

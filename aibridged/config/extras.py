@@ -32,6 +32,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     "parquet": {"pyarrow": "pyarrow>=18"},
     "postgres": {"psycopg": "psycopg[binary]>=3.2"},
     "proxy": {"aiohappyeyeballs": "aiohappyeyeballs>=2", "cryptography": "cryptography>=44"},
+    "redis": {"redis": "redis[hiredis]>=6"},
     "sign-in": {
         "authlib": "Authlib>=1.6",
         "cryptography": "cryptography>=44",

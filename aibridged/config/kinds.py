@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from aibridged.config import durations
 from aibridged.config.key_mistakes import key_text
 from aibridged.config.proxy_url import ProxyUrl, read_proxy_url
+from aibridged.config.redis_url import read_redis_url
 from aibridged.config.secret import Secret
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://")
 NEVER = "never"
 MAX_WORKERS = 256
+MAX_REPLICAS = 1000
 MAX_SENTENCE = 500
 """Characters."""
 
@@ -108,13 +110,15 @@ def _show_bool(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _whole_number(least: int) -> Callable[[str], int]:
+def _whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
             raise ValueError(f"{text!r} is not an integer")
         value = int(text)
         if value < least:
             raise ValueError(f"{value} is less than {least}")
+        if most is not None and value > most:
+            raise ValueError(f"{value} is more than {most}")
         return value
 
     return parse
@@ -355,6 +359,7 @@ WORKERS: Kind[int | None] = Kind(
 BOOL = Kind("BOOL", _bool, _show_bool)
 COUNT = Kind("INT", _whole_number(0))
 POSITIVE = Kind("INT", _whole_number(1))
+REPLICAS = Kind("INT", _whole_number(1, MAX_REPLICAS))
 SIZE = Kind("BYTES", _size, _show_size)
 SIZE_OR_AUTO: Kind[int | None] = Kind("BYTES", _size_or_auto, _show_size_or_auto)
 DURATION = Kind("DURATION", durations.parse, durations.show)
@@ -375,6 +380,7 @@ METRIC_NAMES = choice("both", "new", "old")
 OPTIONAL_URL: Kind[str | None] = Kind("URL", _optional_url, _show_optional)
 SECRET: Kind[Secret | None] = Kind("KEY", _secret, _show_optional)
 SECRET_URL: Kind[Secret | None] = Kind("URL", _secret_url, _show_optional)
+REDIS_URL: Kind[Secret | None] = Kind("URL", read_redis_url, _show_optional)
 WEBHOOK_URL: Kind[Secret | None] = Kind("URL", _webhook_url, _show_optional)
 WEBHOOK_FORMAT = choice("json", "slack")
 PERCENTAGES = Kind("LIST", _percentages, joined, many=True)

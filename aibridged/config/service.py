@@ -49,6 +49,7 @@ def environment(flags: Mapping[str, str], environ: Mapping[str, str]) -> Mapping
     for name, path in (
         (CONFIG_VARIABLE, ROOT / _CONFIG),
         ("CODER_PG_CONNECTION_URL_FILE", ROOT / _CREDENTIALS / "postgres-url"),
+        ("CODER_AIBRIDGE_REDIS_URL_FILE", ROOT / _CREDENTIALS / "redis-url"),
     ):
         if path.is_file() and os.access(path, os.R_OK):
             found[name] = str(path)

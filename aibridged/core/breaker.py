@@ -115,8 +115,7 @@ class Breakers:
         try:  # `get` would look it up twice
             circuit = self._circuits[key]
         except KeyError:
-            circuit = Circuit(self.settings, now, partial(self._on_change, key))
-            self._circuits[key] = circuit
+            circuit = self._make(key, now)
         if (rejection := circuit.admit(now)) is not None:
             return rejection
         return Admission(self, circuit, circuit.generation)
@@ -124,6 +123,15 @@ class Breakers:
     def settle(self, circuit: Circuit, generation: int, outcome: Outcome) -> None:
         """Count the outcome of an admission to a circuit, in this generation of it."""
         circuit.settle(generation, outcome, self._now())
+
+    def impose(self, key: BreakerKey, state: State, seconds: float = 0.0) -> None:
+        """Bring a circuit into a state that another process has found; see `Circuit.impose`."""
+        key, now = bounded(key), self._now()
+        (self._circuits.get(key) or self._make(key, now)).impose(state, now, seconds)
+
+    def _make(self, key: BreakerKey, now: float) -> Circuit:
+        circuit = self._circuits[key] = Circuit(self.settings, now, partial(self._on_change, key))
+        return circuit
 
     def states(self) -> dict[BreakerKey, State]:
         """The state of every remembered circuit; one whose timeout has passed half-opens now.

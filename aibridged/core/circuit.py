@@ -167,6 +167,18 @@ class Circuit:
         else:
             self._begin(State.CLOSED, now)
 
+    def impose(self, state: State, now: float, seconds: float) -> None:
+        """Be in a state that others have found; an open one ends in `seconds` at the latest.
+
+        One that is in that state already stays as it is.
+        """
+        self.refresh(now)
+        if state is self.state:
+            return
+        self._change(state, now)
+        if state is State.OPEN:
+            self.ends = min(self.ends, now + seconds)
+
     def is_idle(self, now: float) -> bool:
         """Whether it is half-open, and no request has come to change that."""
         idle = self.state is State.HALF_OPEN and not self.in_flight

@@ -17,9 +17,13 @@ class Slots:
         """The number of slots taken."""
         return self._in_use
 
-    def take(self) -> bool:
-        """Take a slot; false if all are taken. Each true needs one `release`."""
-        if self.limit and self._in_use >= self.limit:
+    def take(self, limit: int | None = None) -> bool:
+        """Take a slot; false if all are taken. Each true needs one `release`.
+
+        `limit` is in the place of its own, for this slot alone.
+        """
+        most = self.limit if limit is None else limit
+        if most and self._in_use >= most:
             return False
         self._in_use += 1
         return True

@@ -60,11 +60,15 @@ class RateLimiter:
         if then is not None:
             self._empty_at[caller] = then
             return True
-        self._refused[caller] = now
+        self.note_refused(caller)
+        return False
+
+    def note_refused(self, caller: bytes) -> None:
+        """Remember that a caller was refused, be it here or elsewhere."""
+        self._refused[caller] = self._now()
         self._refused.move_to_end(caller)
         if len(self._refused) > MAX_REFUSED:
             self._refused.popitem(last=False)
-        return False
 
     def refused_within(self, seconds: float) -> int:
         """How many callers were refused within the last `seconds`; at most `MAX_REFUSED`."""

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from aibridged.api import problems, spend_limits
-from aibridged.api.people import A_SECOND, People
+from aibridged.api.people import A_SECOND, Forgetful, People
 from aibridged.api.people_routes import people_routes
 from aibridged.api.problems import Problems
 from aibridged.api.routes import Route
@@ -30,6 +30,7 @@ from aibridged.daemon.memory import body_bytes
 from aibridged.daemon.merged import Merged, problems_of_all
 from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.problems import find_problems
+from aibridged.daemon.replicas import own_rate, telling
 from aibridged.daemon.resources import Resources, make_resources
 from aibridged.daemon.web_page import has_own_listener, root
 from aibridged.daemon.workers.siblings import Siblings
@@ -82,7 +83,9 @@ class Composition:
             telemetry.MAX_IN_FLIGHT_BYTES, telemetry.MAX_BATCH_BYTES
         )
         gatekeeper = resources.gatekeeper
-        cache = gatekeeper if isinstance(gatekeeper, CachedAuthenticator) else None
+        cache: Forgetful | None = None
+        if isinstance(gatekeeper, CachedAuthenticator):
+            cache = telling(resources.replicas, gatekeeper)
         self._people = People(
             resources.engine,
             resources.clock,
@@ -176,6 +179,7 @@ class Composition:
             running=resources.running,
             requests=resources.in_flight.next_generation(),
             slots=resources.slots,
+            shared=None if resources.replicas is None else resources.replicas.limits,
             connection_limiter=resources.connection_limiter,
             shortages=resources.shortages,
             body_budget=resources.body_budget,
@@ -222,7 +226,11 @@ class Composition:
 
     def _policies(self, settings: Settings, before: Components | None) -> Policies | None:
         self.resources.person_limits.keep(
-            [each.rate_limit for each in settings.policies if each.rate_limit is not None]
+            [
+                own_rate(settings, each.rate_limit)
+                for each in settings.policies
+                if each.rate_limit is not None
+            ]
         )
         groups, named = self.resources.policy_groups, named_groups(settings.policies)
         groups |= named  # other threads look into it, so it is never empty in between
@@ -305,7 +313,7 @@ def _rate_limiter(
     if not settings.rate_limit:
         return None
     kept = before.rate_limiter if before is not None else None
-    if kept is not None and kept.rate == settings.rate_limit:
+    if kept is not None and kept.rate == own_rate(settings, settings.rate_limit):
         return kept
     return limiters.callers(settings.rate_limit)
 

@@ -1,11 +1,13 @@
 """The configured authentication backend, for the daemon and for the standalone AI Proxy."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.limiters import share
+from aibridged.daemon.replicas import Replicas
 from aibridged.daemon.shared_cache import SharedCache
 from aibridged.daemon.workers.siblings import Siblings
 from aibridged.identity import coder, http_lookup, remote, token_authenticator
@@ -28,11 +30,13 @@ def make_gatekeeper(
     clock: Clock,
     stack: AsyncExitStack,
     siblings: Siblings | None = None,
+    replicas: Replicas | None = None,
 ) -> tuple[Gatekeeper, Throttle]:
     """The gatekeeper, and the throttle in front of it; `stack` closes what they use.
 
     Tokens are looked up in the database of `engine`, if this daemon has its own, else at Coder,
-    else at the gateway that the AI Proxy hands over to. What one of `siblings` forgets, all do.
+    else at the gateway that the AI Proxy hands over to. What one of `siblings` forgets, all do, and
+    what changes in other `replicas` is looked up again.
     """
     tokens = None
     if engine is not None and settings.auth == "token":
@@ -41,7 +45,7 @@ def make_gatekeeper(
         tokens = TokenStore(kept, clock)
     active_requests = ActiveRequests(clock, grace=settings.revocation_grace)
     siblings = siblings or Siblings()
-    gatekeeper = _make(settings, tokens, clock, active_requests, stack, siblings)
+    gatekeeper = _make(settings, tokens, clock, active_requests, stack, siblings, replicas)
     at_once = lookups_at_once(siblings.count, has_own_database=tokens is not None)
     lookups = Lookups(at_once, clock)
     return gatekeeper, Throttle(gatekeeper, lookups, active_requests, clock)
@@ -64,6 +68,7 @@ def _make(
     active_requests: ActiveRequests,
     stack: AsyncExitStack,
     siblings: Siblings,
+    replicas: Replicas | None,
 ) -> Gatekeeper:
     if settings.auth == "none":
         return NoneAuthenticator()
@@ -79,7 +84,10 @@ def _make(
         own = token_authenticator.TokenAuthenticator(tokens, clock)
         stack.push_async_callback(own.close)
         cache = remember(own)
-        watching = keep_revoking(cache, own.still_good, active_requests)
+        wanted = asyncio.Event()
+        if replicas is not None:
+            replicas.follow(cache, wanted.set)
+        watching = keep_revoking(cache, own.still_good, active_requests, wanted=wanted)
     else:
         cache = remember(_ask_elsewhere(settings, stack))
         watching = keep_rechecking(cache, active_requests)

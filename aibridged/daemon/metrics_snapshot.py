@@ -93,6 +93,10 @@ def _requests(components: Components) -> Iterator[Reading]:
     yield _number(table.READY, float(ready))
     yield _number(limit_table.SLOTS_IN_USE, components.slots.in_use)
     yield _number(limit_table.SLOTS_LIMIT, components.slots.limit)
+    if (shared := components.shared) is not None:
+        yield _number(limit_table.REDIS_UP, float(shared.lane.is_up))
+        yield _number(limit_table.REDIS_OUTAGES, shared.lane.outages)
+        yield _number(limit_table.REDIS_LOCAL, shared.local)
     if components.rate_limiter is not None:
         yield _number(limit_table.RATE_LIMITER_CALLERS, len(components.rate_limiter))
 

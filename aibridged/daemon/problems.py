@@ -8,6 +8,7 @@ from aibridged.core.breaker import Trouble
 from aibridged.core.circuit import State
 from aibridged.core.concurrency import Slots
 from aibridged.counted import counted
+from aibridged.daemon.replicas import Replicas
 from aibridged.daemon.resources import Resources
 from aibridged.daemon.status_report import short
 from aibridged.pipeline.components import Components
@@ -22,6 +23,7 @@ async def find_problems(components: Components, resources: Resources) -> Problem
         troubled = await components.slices.run(components.breakers.troubles(), "problems")
     found = [
         *of_requests(components.in_flight.draining, components.slots, components.reloads),
+        *of_replicas(resources.replicas),
         *of_records(resources.recorder.stats, resources.recorder.unjournaled),
         *of_providers(components.key_refusals.latest(), troubled),
         *of_mcp_servers(resources.mcp.failing()),
@@ -55,6 +57,18 @@ def of_requests(draining: bool, slots: Slots, reloads: ReloadStats) -> Iterator[
             "settings",
             "The last reload failed, and the settings before it are in force: the log says why, and"
             " so does aibridged check-config.",
+            severe=False,
+        )
+
+
+def of_replicas(replicas: Replicas | None) -> Iterator[Problem]:
+    """What is wrong between this replica and the others."""
+    if replicas is not None and not replicas.lane.is_up:
+        yield _problem(
+            ProblemKind.REDIS_AWAY,
+            "redis",
+            f"Redis is away at {replicas.place} ({replicas.lane.reason}): this replica goes on with"
+            f" its share of the limits, 1/{replicas.lane.replicas}.",
             severe=False,
         )
 

@@ -29,6 +29,7 @@ from aibridged.daemon.live import serve_live
 from aibridged.daemon.mcp_credentials import mcp_credentials
 from aibridged.daemon.memory import body_bytes
 from aibridged.daemon.recording import make_recorder
+from aibridged.daemon.replicas import Replicas, follow_limits, make_replicas
 from aibridged.daemon.sign_in import make_sign_in
 from aibridged.daemon.web_page import make_ui
 from aibridged.daemon.workers.siblings import Siblings
@@ -113,6 +114,7 @@ class Resources:
     running: Running
     limiters: Limiters
     slots: Slots
+    replicas: Replicas | None
     person_limits: PersonLimits
     sessions: Sessions
     used_shares: UsedShares
@@ -179,6 +181,9 @@ async def make_resources(
     metrics = _make_metrics(settings, clock, running, stack)
     limits = await _make_limits(engine, clock, stack)
     on_limits_changed = _telling_siblings(limits, siblings)
+    slots, person_limits = limiters.slots(settings.max_concurrency), limiters.person_limits()
+    replicas = make_replicas(settings, slots, person_limits, limiters, stack)
+    limiters = limiters if replicas is None else replicas.limiters
     pricing = Pricing(settings.state_dir)
     stack.push_async_callback(pricing.close)
     query = Query(engine, clock, NO_TEXTS, price=pricing.price)
@@ -193,7 +198,7 @@ async def make_resources(
         query,
         clock,
         partial(SpendLimitStore, engine, clock, spend),
-        on_limits_changed,
+        follow_limits(replicas, limits, on_limits_changed),
         limiters.rate_limiter(A_SECOND, "spend limits"),
     )
     mcp = McpTools(settings, clock, mcp_credentials(settings, engine, clock))
@@ -208,7 +213,7 @@ async def make_resources(
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
     stack.push_async_callback(tasks.cancel)
-    gatekeeper, gate = make_gatekeeper(settings, engine, clock, stack, siblings)
+    gatekeeper, gate = make_gatekeeper(settings, engine, clock, stack, siblings, replicas)
     stack.callback(api.close)
     stack.callback(spend_limit_api.close)
     now = clock.wall().timestamp()
@@ -218,7 +223,7 @@ async def make_resources(
     slices, in_flight = TimeSlices(turns, clock), InFlight()
     serve_live(api, engine, clock, gate.active_requests, slices, in_flight, siblings, stack)
     sign_in = await make_sign_in(
-        settings, engine, clock, gatekeeper, policy_groups, metrics, limiters, stack
+        settings, engine, clock, gatekeeper, policy_groups, metrics, limiters, stack, replicas
     )
     return Resources(
         clock=clock,
@@ -239,8 +244,9 @@ async def make_resources(
         in_flight=in_flight,
         running=running,
         limiters=limiters,
-        slots=limiters.slots(settings.max_concurrency),
-        person_limits=limiters.person_limits(),
+        slots=slots,
+        replicas=replicas,
+        person_limits=person_limits,
         sessions=limiters.sessions(),
         used_shares=UsedShares(limiters.kept(MAX_CALLERS, "used shares")),
         connection_limiter=connection_limiter,

@@ -43,6 +43,10 @@ class SharedCache(CachedAuthenticator):
         self._siblings.tell(FORGET, Forgotten(users=[*user_ids]))
 
     async def _told(self, forgotten: Forgotten) -> None:
+        self.forget_here(forgotten)
+
+    def forget_here(self, forgotten: Forgotten) -> None:
+        """Forget what another process has told of; nobody else is told."""
         if forgotten.all:
             super().forget_all()
         else:

@@ -15,6 +15,7 @@ from aibridged.config.options import Settings
 from aibridged.core.claims import Person, listed
 from aibridged.core.limiters import Limiters
 from aibridged.counted import counted
+from aibridged.daemon.replicas import Replicas, telling
 from aibridged.identity.base import AuthUnavailableError, Gatekeeper
 from aibridged.identity.browser_sign_ins import BrowserSignIns
 from aibridged.identity.cache import CachedAuthenticator
@@ -56,12 +57,13 @@ async def make_sign_in(
     metrics: Metrics | None,
     limiters: Limiters,
     stack: AsyncExitStack,
+    replicas: Replicas | None,
 ) -> MadeSignIn:
     """Make what people sign in by, if it is configured. `stack` closes what that uses.
 
     Groups of `policy_groups` are created where a claim names them: the members of a group that a
     policy is for must not get what the policy for everybody grants. Bearers of a sign-in that ends
-    here are forgotten by `gatekeeper` at once.
+    here are forgotten by `gatekeeper` at once, and by the other `replicas`.
 
     Raises:
         CredentialKeyError: the key is lost, or can't be created.
@@ -95,7 +97,7 @@ async def make_sign_in(
     grants = Grants(engine, key, clock)
     await asyncio.to_thread(grants.prepare)
     assert isinstance(gatekeeper, CachedAuthenticator), "tokens are looked up in the database"
-    loop, forget = asyncio.get_running_loop(), gatekeeper.forget
+    loop, forget = asyncio.get_running_loop(), telling(replicas, gatekeeper).forget
 
     def on_revoked(bearers: Set[str]) -> None:
         loop.call_soon_threadsafe(forget, bearers)

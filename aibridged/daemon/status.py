@@ -11,6 +11,7 @@ from aibridged.core.breaker import Breakers, Trouble
 from aibridged.core.circuit import State
 from aibridged.daemon.compose import Composition
 from aibridged.daemon.process_status import clients_status, process_status
+from aibridged.daemon.replicas import Replicas
 from aibridged.daemon.resources import Resources
 from aibridged.daemon.status_report import (
     MOST,
@@ -21,6 +22,7 @@ from aibridged.daemon.status_report import (
     McpServer,
     RateLimit,
     Records,
+    Redis,
     Requests,
     RunningModel,
     Status,
@@ -60,6 +62,7 @@ async def daemon_status(
         records=_records(resources),
         requests=_requests(components, running),
         rate_limit=_rate_limit(components),
+        redis=_redis(resources.replicas),
         circuits=_circuits(components.breakers, troubled),
         mcp_servers=servers[:MOST],
         mcp_servers_left_out=max(0, len(servers) - MOST),
@@ -122,11 +125,26 @@ def _requests(components: Components, running: Counter[tuple[str, str]]) -> Requ
     )
 
 
+def _redis(replicas: Replicas | None) -> Redis | None:
+    if replicas is None:
+        return None
+    lane = replicas.lane
+    return Redis(
+        location=replicas.place,
+        answers=lane.is_up,
+        reason="" if lane.is_up else short(lane.reason),
+        replicas=lane.replicas,
+        outages=lane.outages,
+        decided_here=replicas.limits.local,
+    )
+
+
 def _rate_limit(components: Components) -> RateLimit | None:
     limiter = components.rate_limiter
     if limiter is None:
         return None
-    return RateLimit(limiter.rate, limiter.refused_within(REFUSED_WITHIN_S), REFUSED_WITHIN_S)
+    rate = components.settings.rate_limit
+    return RateLimit(rate, limiter.refused_within(REFUSED_WITHIN_S), REFUSED_WITHIN_S)
 
 
 def worst_of(troubled: Sequence[Trouble]) -> Sequence[Trouble]:

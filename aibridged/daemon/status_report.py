@@ -73,6 +73,21 @@ class RateLimit(msgspec.Struct):
     within_s: float = 0.0
 
 
+class Redis(msgspec.Struct):
+    """The server by which replicas share limits: `location` has no credentials.
+
+    `reason` says why it doesn't answer. Since the start it was away so many times, and so many
+    decisions were made with this replica's share.
+    """
+
+    location: str = ""
+    answers: bool = True
+    reason: str = ""
+    replicas: int = 1
+    outages: int = 0
+    decided_here: int = 0
+
+
 class Circuit(msgspec.Struct):
     """A circuit that isn't closed, or has failures in a row. `key` is centralized or byok."""
 
@@ -156,6 +171,7 @@ class Status(msgspec.Struct):
     records: Records | None = None
     requests: Requests | None = None
     rate_limit: RateLimit | None = None
+    redis: Redis | None = None
     circuits: Circuits | None = None
     mcp_servers: list[McpServer] | None = None
     mcp_servers_left_out: int = 0

@@ -9,6 +9,7 @@ from aibridged.identity.base import AuthUnavailableError, TokenRejectedError
 from aibridged.identity.cache import CachedAuthenticator
 
 INTERVAL_S = 5.0
+PAUSE_S = 0.25
 
 
 async def keep_revoking(
@@ -17,13 +18,20 @@ async def keep_revoking(
     active_requests: ActiveRequests,
     *,
     interval: float = INTERVAL_S,
+    wanted: asyncio.Event | None = None,
 ) -> None:
     """Forget tokens that are no longer valid, and cut off their requests, every `interval` seconds.
 
-    `still_good` returns those of the given token ids that are valid. It runs until cancelled.
+    `still_good` returns those of the given token ids that are valid. When `wanted` is set it does
+    so at once, but no more often than every `PAUSE_S`. It runs until cancelled.
     """
+    wanted = wanted or asyncio.Event()
     while True:
-        await asyncio.sleep(interval)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(interval):
+                await asyncio.sleep(min(interval, PAUSE_S))
+                await wanted.wait()
+        wanted.clear()
         remembered, running = cache.remembered(), active_requests.tokens_to_check().keys()
         # New tokens meet the same failure, and the log tells of it.
         with suppress(AuthUnavailableError):

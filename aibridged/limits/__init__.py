@@ -1,1 +1,1 @@
-"""Limits that hold for all workers of one machine, in memory that they share."""
+"""Limits that several processes share: on one machine, or by Redis on several."""

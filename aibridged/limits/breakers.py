@@ -137,6 +137,19 @@ class SharedBreakers(Breakers):
             self._locks.give(handle.lock)
         self._tell(handle)
 
+    def impose(self, key: BreakerKey, state: State, seconds: float = 0.0) -> None:
+        key, now = bounded(key), self._now()
+        handle = _Handle(key, self.settings, now)
+        if not self._locks.take(handle.lock):
+            return
+        try:
+            before = self._restore(handle) or self._begin(handle, now)
+            handle.circuit.impose(state, now, seconds)
+            self._store(handle, before)
+        finally:
+            self._locks.give(handle.lock)
+        self._tell(handle)
+
     def states(self) -> dict[BreakerKey, State]:
         now, seen = self._now(), {}
         for number in self._records.used():

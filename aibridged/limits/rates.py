@@ -61,6 +61,15 @@ class SharedRateLimiter(RateLimiter):
         finally:
             self._locks.give(lock)
 
+    def note_refused(self, caller: bytes) -> None:
+        if self._purpose or len(caller) != KEY_SIZE:
+            caller = digest(caller, self._purpose)
+        if self._lately is not None and self._locks.take(lock := lock_of(caller)):
+            try:
+                _note(self._lately, caller, self._now())
+            finally:
+                self._locks.give(lock)
+
     def refused_within(self, seconds: float) -> int:
         if self._lately is None:
             return 0

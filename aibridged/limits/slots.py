@@ -34,8 +34,9 @@ class SharedSlots(Slots):
         """The number of slots taken, by all workers."""
         return sum(self._all(self._bytes, self._offset))
 
-    def take(self) -> bool:
-        words, own, most = self._words, self._own, self.limit
+    def take(self, limit: int | None = None) -> bool:
+        words, own = self._words, self._own
+        most = self.limit if limit is None else limit
         words[own] += 1
         if not most:
             return True

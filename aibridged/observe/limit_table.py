@@ -41,6 +41,22 @@ RATE_LIMITER_CALLERS = Metric(
     "Callers tracked by the rate limiter.",
     across=Across.MAX,
 )
+REDIS_UP = Metric(
+    "aibridged_redis_up",
+    Kind.GAUGE,
+    "1 while limits are shared with the other replicas by Redis (--aibridge-redis-url), 0 while it "
+    "is away and this replica goes on with its share.",
+)
+REDIS_OUTAGES = Metric(
+    "aibridged_redis_outages_total",
+    Kind.COUNTER,
+    "Number of times that Redis went away.",
+)
+REDIS_LOCAL = Metric(
+    "aibridged_redis_local_decisions_total",
+    Kind.COUNTER,
+    "Requests whose limits were decided with this replica's share, as Redis was away.",
+)
 PERSON_REFUSALS = Metric(
     "aibridged_person_refusals_total",
     Kind.COUNTER,
@@ -73,6 +89,9 @@ LIMITS = (
     IDLE_CLOSED,
     SHORTAGES,
     RATE_LIMITER_CALLERS,
+    REDIS_UP,
+    REDIS_OUTAGES,
+    REDIS_LOCAL,
     PERSON_REFUSALS,
     RUNAWAY_SESSIONS,
     SOFT_BUDGETS,

@@ -20,6 +20,7 @@ from aibridged.pipeline import (
     record,
     route,
     runaway,
+    shared_limits,
     soft_budget,
     tools,
     web_page,
@@ -37,6 +38,7 @@ STAGES = (
     origin.stage,  # cross-origin requests from a web page must not reach anything behind this
     local_routes.stage,  # queries of the record take no slot; no provider has these names
     route.stage,  # unknown routes take no slot, and later stages need the provider
+    shared_limits.stage,  # with Redis, in the place of the next two: both in one round trip
     concurrency.stage,  # the cheapest limit comes first, before anything is read
     rate_limit.stage,  # before the token is looked up: what is refused here costs no lookup
     auth.stage,  # an unauthenticated caller may not make the gateway read a body

@@ -22,6 +22,7 @@ from aibridged.core.soft_budget import UsedShares
 from aibridged.identity.base import Actor
 from aibridged.identity.limits_in_force import LimitsInForce
 from aibridged.identity.throttle import Throttle
+from aibridged.limits.redis_limits import RedisLimits
 from aibridged.observe.descriptors import Shortages
 from aibridged.observe.metrics import Metrics
 from aibridged.observe.request_summary import RequestSummary
@@ -81,6 +82,8 @@ class Components:
     gateway's own prefixes, and `local_routes` what the gateway serves otherwise, by exact path, or
     by all that begins with a path that ends in a slash. `web_page` is the path of the web page as
     browsers have it, where it is served here.
+    `shared` are the limits that replicas share by Redis, in which `slots`, `rate_limiter` and
+    `person_limits` are what this one has without it.
     `on_finished` are called at the end of every request. `note_standing` feeds the budget alerts.
     """
 
@@ -95,6 +98,7 @@ class Components:
     running: Running
     requests: Requests
     slots: Slots
+    shared: RedisLimits | None
     connection_limiter: ConnectionLimiter
     shortages: Shortages
     body_budget: ByteBudget

@@ -9,8 +9,10 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 
 
-def stage(components: Components, handler: Handler) -> Handler:
+def stage(components: Components, handler: Handler) -> Handler | None:
     slots = components.slots
+    if components.shared is not None:
+        return None
 
     def concurrency(context: RequestContext) -> Awaitable[web.StreamResponse]:
         if not slots.take():

@@ -15,6 +15,7 @@ from aibridged.core.prices import Cost
 from aibridged.errors import ErrorKind
 from aibridged.identity.active_requests import Listed, LiveRequest
 from aibridged.identity.base import Actor
+from aibridged.limits.redis_script import Code
 from aibridged.observe.scope import Scope
 from aibridged.pipeline.bridge import Bridge, Interception, Watch
 from aibridged.pipeline.live import seen
@@ -45,7 +46,8 @@ class RequestContext(Listed):
     it has lost its content coding, `usage_ask` that the gateway asks for a stream's usage where the
     client didn't, and `unasking` undoes that in further requests. `plain` is the decoded body;
     of a large one `members` are the positions of its fields. `hold` is the body's share of the byte
-    budget. `policy` is the caller's, None where there are no policies; `reservation` is what the
+    budget. `policy` is the caller's, None where there are no policies, and `person_limits` what
+    Redis has said of that person's limits, where it has been asked; `reservation` is what the
     request may cost, where a spend limit concerns it, and `on_recorded` is then told what was used
     before, for each of its checks; `model_page` is set where
     the response is a list of models that isn't shown whole.
@@ -78,6 +80,7 @@ class RequestContext(Listed):
     hold: Hold
     facts: RequestFacts
     policy: Policy | None = None
+    person_limits: Code | None = None
     reservation: Reservation | None = None
     on_recorded: Callable[[tuple[int, ...]], None] | None = None
     model_page: Page | None = None

@@ -21,9 +21,12 @@ from aibridged.errors import (
     RATE_LIMITED,
     GatewayError,
 )
+from aibridged.limits.redis_limits import RedisLimits
+from aibridged.limits.redis_script import Code
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.model_list import ask_for_all
+from aibridged.pipeline.shared_limits import ask_for_person
 from aibridged.providers.base import READ, AboutModels
 from aibridged.wire.named_models import UnseenModelError, other_models
 
@@ -34,32 +37,53 @@ _ASK = "Ask the operator of the gateway."
 
 def stage(components: Components, handler: Handler) -> Handler | None:
     policies, limits = components.policies, components.person_limits
+    shared = components.shared
     if policies is None:
         return None
 
     def policy(context: RequestContext) -> Awaitable[web.StreamResponse]:
         found = context.policy = _granted(policies, context)
         person, settings = context.actor.id, found.settings
+        if shared is not None:
+            return shared_limits(shared, context, found)
         if settings.rate_limit is not None and not limits.admit(person, settings.rate_limit):
-            raise GatewayError(
-                RATE_LIMITED,
-                f"Too many requests: your limit is {settings.rate_limit} a second. Please slow "
-                "down.",
-                retry_after=RETRY_AFTER_S,
-            )
+            raise _too_fast(found)
         most = settings.max_concurrency
         if most is not None:
             if not limits.take(person, most):
-                raise GatewayError(
-                    CONCURRENCY_LIMITED,
-                    f"Too many of your requests are in progress: your limit is {most}. Please wait "
-                    "until one has ended.",
-                    retry_after=1,
-                )
+                raise _no_place(found)
             context.at_end(partial(limits.release, person))
         return handler(context)
 
+    async def shared_limits(
+        shared: RedisLimits, context: RequestContext, found: Policy
+    ) -> web.StreamResponse:
+        code = await ask_for_person(shared, context, found)
+        if code is Code.PERSON_TOO_FAST:
+            raise _too_fast(found)
+        if code is Code.PERSON_HAS_NO_PLACE:
+            raise _no_place(found)
+        return await handler(context)
+
     return policy
+
+
+def _too_fast(policy: Policy) -> GatewayError:
+    return GatewayError(
+        RATE_LIMITED,
+        f"Too many requests: your limit is {policy.settings.rate_limit} a second. Please slow "
+        "down.",
+        retry_after=RETRY_AFTER_S,
+    )
+
+
+def _no_place(policy: Policy) -> GatewayError:
+    return GatewayError(
+        CONCURRENCY_LIMITED,
+        f"Too many of your requests are in progress: your limit is "
+        f"{policy.settings.max_concurrency}. Please wait until one has ended.",
+        retry_after=1,
+    )
 
 
 def _granted(policies: Policies, context: RequestContext) -> Policy:

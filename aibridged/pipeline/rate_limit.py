@@ -5,6 +5,7 @@ from hashlib import blake2b
 
 from aiohttp import web
 
+from aibridged.config.options import Settings
 from aibridged.core.auth import MalformedCredentialsError
 from aibridged.core.rate_limit import RETRY_AFTER_S
 from aibridged.errors import RATE_LIMITED, GatewayError
@@ -16,21 +17,23 @@ _KEY_BYTES = 16
 
 def stage(components: Components, handler: Handler) -> Handler | None:
     settings, limiter = components.settings, components.rate_limiter
-    if limiter is None:
+    if limiter is None or components.shared is not None:
         return None
 
-    def caller(context: RequestContext) -> bytes:
-        try:
-            token = context.presented.token
-        except MalformedCredentialsError:
-            token = None  # the auth stage refuses it; until then it counts against the address
-        if token is not None:
-            return blake2b(token.encode(), digest_size=_KEY_BYTES).digest()
-        return context.address(settings)
-
     def rate_limit(context: RequestContext) -> Awaitable[web.StreamResponse]:
-        if not limiter.admit(caller(context)):
+        if not limiter.admit(caller(context, settings)):
             raise GatewayError(RATE_LIMITED, retry_after=RETRY_AFTER_S)
         return handler(context)
 
     return rate_limit
+
+
+def caller(context: RequestContext, settings: Settings) -> bytes:
+    """The key of who sends a request: of the token, which it doesn't reveal, or of the network."""
+    try:
+        token = context.presented.token
+    except MalformedCredentialsError:
+        token = None  # the auth stage refuses it; until then it counts against the address
+    if token is not None:
+        return blake2b(token.encode(), digest_size=_KEY_BYTES).digest()
+    return context.address(settings)

@@ -125,7 +125,7 @@ class DevicePage:
         """The device with this code; wrong ones are counted."""
         # Somebody who is signed in isn't kept out by others in the same network.
         guesses, who = self._c.guesses, address if browser is None else browser.user_id.encode()
-        if not guesses.take(who):
+        if not await guesses.taken(who):
             self._c.count("too_many")
             raise PageError(
                 429,

@@ -59,7 +59,7 @@ async def refreshed(c: Components, refresh_token: str) -> Pair:
         raise invalid_grant(f"The refresh token is not valid. {_AGAIN}")
     if presented.standing is not Standing.GOOD:
         return await _not_good(c, presented)
-    if not c.refreshes.take(presented.sign_in.id.encode()):
+    if not await c.refreshes.taken(presented.sign_in.id.encode()):
         raise unavailable("This sign-in was refreshed too often.", int(c.refreshes.period_s / 10))
     return await _to_the_end(c, _with_lease(c, presented))
 

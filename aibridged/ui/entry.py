@@ -201,7 +201,7 @@ class Entry:
         token = form.get("token", "").strip()
         if self._auth == "none" or not 0 < len(token) <= _MAX_TOKEN:
             return self._form(to, "Paste a gateway token.", 400)
-        self._take(address)
+        await self._take(address)
         try:
             actor = await self._gate.actor(token, lambda: address)
         except GatewayError as error:
@@ -221,7 +221,7 @@ class Entry:
         """Sign in by a code that a command on this machine has left."""
         if not _is_local(request, address):
             raise GatewayError(ORIGIN_REFUSED, "A code is for this machine's own browsers.")
-        self._take(address)
+        await self._take(address)
         code = form.get("code", "")
         token = await asyncio.to_thread(single_use_code.spend, self._state_dir, code, self._clock)
         if token is None:
@@ -269,8 +269,8 @@ class Entry:
         response.del_cookie(self._sessions.cookie_name, path="/", secure=self._sessions.is_secure)
         return response
 
-    def _take(self, address: bytes) -> None:
-        if not self._guesses.take(address):
+    async def _take(self, address: bytes) -> None:
+        if not await self._guesses.taken(address):
             raise GatewayError(
                 RATE_LIMITED, "Too many wrong tokens came from your network.", retry_after=60
             )

@@ -40,6 +40,8 @@ _SAMPLES = {
     kinds.SECRET_URL: tuple(f"postgres://{name}/d" for name in ("one", "two", "three", "four")),
     kinds.BUDGET_FAIL: ("open", "closed", "open", "closed"),
     kinds.SENTENCE: ("One.", "Two, and more.", "Three.", "Four."),
+    kinds.REDIS_URL: tuple(f"redis://{name}:1/0" for name in ("one", "two", "three", "four")),
+    kinds.REPLICAS: ("1", "2", "3", "4"),
     kinds.WEBHOOK_URL: tuple(f"https://{name}/?k=1" for name in ("one", "two", "three", "four")),
     kinds.WEBHOOK_FORMAT: ("slack", "json", "slack", "json"),
     kinds.PERCENTAGES: ("1", "2,100", "3", "4"),

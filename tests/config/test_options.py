@@ -92,7 +92,7 @@ def test_every_setting_reaches_its_attribute(
 def test_secrets_are_of_the_kind_that_masks() -> None:
     for option in OPTIONS:
         words = option.name.split("_")
-        is_url = "postgres" in words or words[-2:] == ["webhook", "url"]
+        is_url = not {"postgres", "redis"}.isdisjoint(words) or words[-2:] == ["webhook", "url"]
         assert option.secret == (is_url or words[-1] in ("key", "secret"))
-        secrets = (kinds.SECRET, kinds.SECRET_URL, kinds.WEBHOOK_URL)
+        secrets = (kinds.SECRET, kinds.SECRET_URL, kinds.REDIS_URL, kinds.WEBHOOK_URL)
         assert option.secret == (option.kind in secrets)

@@ -20,6 +20,8 @@ SECRETS = [variable for option in OPTIONS if option.secret for variable in optio
 
 def _url(variable: str) -> str:
     """What every secret may be, of whatever kind."""
+    if "REDIS" in variable:
+        return "unix:///run/sk-1"
     return HOOK if "WEBHOOK" in variable else URL
 
 

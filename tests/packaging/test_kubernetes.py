@@ -171,6 +171,8 @@ def test_replicas_share_postgres_and_leave_one_at_a_time(applied, workload, sett
     assert workload["spec"]["replicas"] > 1
     assert workload["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     assert settings.postgres_url is not None
+    assert settings.redis_url is not None
+    assert settings.replicas == workload["spec"]["replicas"]
     assert "lifecycle" in container
     budget = applied["PodDisruptionBudget", "aibridged"]["spec"]
     assert budget["selector"]["matchLabels"] == workload["spec"]["selector"]["matchLabels"]
@@ -247,8 +249,10 @@ def test_the_policy_lets_the_daemon_reach_what_it_needs(beside, settings):
     rules = beside["NetworkPolicy", "aibridged"]["spec"]["egress"]
     ports = {port["port"] for rule in rules for port in rule["ports"]}
     assert {53, 443} <= ports
-    if settings.postgres_url is not None:
-        assert f":{max(ports)}/" in settings.postgres_url.reveal()
+    for url, port in ((settings.postgres_url, 5432), (settings.redis_url, 6379)):
+        if url is not None:
+            assert port in ports
+            assert f":{port}/" in url.reveal()
 
 
 def test_the_ingress_passes_streams_on_as_they_come(applied, beside, settings):

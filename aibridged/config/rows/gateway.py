@@ -144,6 +144,24 @@ class GatewayRows:
         group=Group.LIMITS,
         help="Memory budget for request bodies in flight; auto is a quarter of the memory.",
     )
+    redis_url: Secret | None = option(
+        "aibridge-redis-url",
+        yaml=None,
+        kind=kinds.REDIS_URL,
+        default="",
+        group=Group.LIMITS,
+        help="Redis or Valkey server by which replicas share their limits: redis:, rediss:, unix:.",
+        restart=True,
+    )
+    replicas: int = option(
+        "aibridge-replicas",
+        yaml="aibridge.replicas",
+        kind=kinds.REPLICAS,
+        default="1",
+        group=Group.LIMITS,
+        help="Number of replicas that share limits; each has its part of them while Redis is away.",
+        restart=True,
+    )
     circuit_breaker_enabled: bool = option(
         "aibridge-circuit-breaker-enabled",
         yaml="aibridge.circuit_breaker_enabled",

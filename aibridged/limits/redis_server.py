@@ -1,0 +1,100 @@
+"""Connections to a Redis or Valkey server. Needs the extra `redis`."""
+
+import asyncio
+from typing import Any
+
+from redis import Redis
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+from redis.retry import Retry as SyncRetry
+
+from aibridged.limits.redis_script import (
+    CHANGED,
+    CHANNEL,
+    SCRIPT,
+    SHA,
+    SPEND_LIMITS,
+    BadAnswerError,
+    encode_news,
+)
+from aibridged.limits.redis_session import CONNECT_S, Server, Session, place_of
+
+
+class RedisServer(Server):
+    """Makes connections; `url` has been checked by the settings."""
+
+    failures = (RedisError, OSError, TimeoutError, BadAnswerError)
+
+    def __init__(self, url: str) -> None:
+        self._pool = ConnectionPool.from_url(
+            url,
+            protocol=2,
+            socket_timeout=None,
+            socket_connect_timeout=CONNECT_S,
+            retry=Retry(NoBackoff(), 0),
+            client_name="aibridged",
+        )
+        self.place = place_of(url)
+
+    async def connect(self) -> Session:
+        session = _Session(self._pool.make_connection())  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await session.connection.connect()  # type: ignore[no-untyped-call]
+        except BaseException:
+            await session.close()
+            raise
+        return session
+
+
+class _Session(Session):
+    def __init__(self, connection: AbstractConnection) -> None:
+        self.connection = connection
+
+    async def evaluate(self, batch: bytes) -> Any:
+        try:
+            return await self._ask("EVALSHA", SHA, 0, batch)
+        except NoScriptError:  # a new server, or one that was restarted
+            return await self._ask("EVAL", SCRIPT, 0, batch)
+
+    async def listen(self) -> None:
+        await self._ask("SUBSCRIBE", CHANNEL)
+
+    async def next_message(self, within: float) -> Any:
+        got = await self.connection.read_response(disable_decoding=True, timeout=within)
+        if isinstance(got, list) and len(got) == 3 and got[0] == b"message":
+            return got[2]
+        return None if got is None else b""
+
+    async def ping(self) -> None:
+        await self.connection.send_command("PING")
+
+    async def close(self) -> None:
+        await self.connection.disconnect(nowait=True)
+
+    async def _ask(self, *words: str | bytes | int) -> Any:
+        await self.connection.send_command(*words)
+        return await self.connection.read_response(disable_decoding=True)
+
+
+def tell_once(url: str) -> Exception | None:
+    """Tell all replicas that users, tokens or spend limits have changed; returns why it can't be.
+
+    It is for commands: it blocks, for `CONNECT_S` at each step.
+    """
+    client = Redis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=CONNECT_S,
+        socket_connect_timeout=CONNECT_S,
+        retry=SyncRetry(NoBackoff(), 0),
+    )
+    try:
+        with client:
+            for kind in (CHANGED, SPEND_LIMITS):
+                client.publish(CHANNEL, encode_news(kind))
+    except RedisServer.failures as error:
+        return error
+    return None

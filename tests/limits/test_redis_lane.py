@@ -1,0 +1,117 @@
+"""The lane to a server that is hostile, slow or foreign: nothing waits, and it is told once."""
+
+import asyncio
+
+import msgspec
+import pytest
+from loguru import logger
+
+from aibridged.limits.redis_lane import MOST_AT_ONCE, MOST_WAITING, Holder, Holdings, Lane
+from aibridged.limits.redis_script import Ask, BadAnswerError
+from aibridged.tasks import Tasks
+from tests.waiting import until
+
+
+class Nothing(Holder):
+    def __init__(self):
+        self.batches = []
+
+    def holdings(self, operations, *, all):
+        self.batches.append(len(operations))
+        return Holdings(0, 0, [], more=False)
+
+    def settle(self, operation, answer):
+        pass
+
+    def unsettled(self, holdings, operations):
+        pass
+
+
+class Scripted:
+    """A server whose answers are scripted."""
+
+    failures = (OSError, TimeoutError, BadAnswerError)
+    place = "redis://scripted:6379"
+
+    def __init__(self):
+        self.answer = good
+        self.connections = 0
+
+    async def connect(self):
+        self.connections += 1
+        return self
+
+    async def evaluate(self, batch):
+        return await self.answer(msgspec.msgpack.decode(batch)[6])
+
+    async def close(self):
+        pass
+
+
+async def good(operations):
+    return msgspec.msgpack.encode([1, [0] * len(operations)])
+
+
+async def silent(_operations):
+    await asyncio.Event().wait()
+
+
+async def refusing(_operations):
+    raise OSError("LOADING Redis is loading the dataset in memory")
+
+
+async def nonsense(_operations):
+    return b"\xc1"
+
+
+@pytest.fixture
+def log_lines():
+    """What has been logged, from warnings and informational lines on."""
+    lines = []
+    handler = logger.add(lines.append, level="INFO", format="{message}")
+    yield lambda: [str(line) for line in lines]
+    logger.remove(handler)
+
+
+@pytest.fixture
+async def lane(log_lines):
+    server, holder = Scripted(), Nothing()
+    lane = Lane(server, 2, holder)
+    task = Tasks().start(lane.run(), "lane")
+    await until(lambda: lane.is_up)
+    lane.server, lane.holder = server, holder
+    yield lane
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("answer", [silent, refusing, nonsense])
+async def test_what_waits_is_answered_at_once_and_nothing_waits_then(lane, answer, log_lines):
+    lane.server.answer = answer
+    asked = [lane.ask(Ask(slot=1)) for _ in range(2 * MOST_AT_ONCE)]
+    async with asyncio.timeout(1):
+        assert await asyncio.gather(*asked) == [None] * len(asked)
+    assert lane.ask(Ask(slot=1)) is None
+    await until(lambda: lane.server.connections >= 4)
+    lane.server.answer = good
+    await until(lambda: lane.is_up)
+    assert await lane.ask(Ask(slot=1)) == 0
+    assert lane.outages == 1
+    told = [line for line in log_lines() if "Redis" in line]
+    assert len(told) == 2
+    assert "goes on with its share" in told[0]
+    assert "is back" in told[1]
+
+
+async def test_all_that_waits_goes_in_one_batch_which_has_a_bound(lane):
+    lane.holder.batches.clear()
+    asked = [lane.ask(Ask(slot=1)) for _ in range(2 * MOST_AT_ONCE + 1)]
+    assert await asyncio.gather(*asked) == [0] * len(asked)
+    assert lane.holder.batches == [MOST_AT_ONCE, MOST_AT_ONCE, 1]
+
+
+async def test_no_more_wait_than_the_bound(lane):
+    asked = [lane.ask(Ask(slot=1)) for _ in range(MOST_WAITING + 1)]
+    assert asked.pop() is None
+    assert None not in asked
+    assert await asyncio.gather(*asked) == [0] * MOST_WAITING

@@ -1,0 +1,48 @@
+"""Connections to a real server: with a password, by few rights, with a wrong password."""
+
+import re
+from pathlib import Path
+
+import redis
+
+from aibridged.core.concurrency import Slots
+from aibridged.limits.redis_limits import Wanted
+from aibridged.limits.redis_script import CHANGED, CHANNEL, SPEND_LIMITS, Code, decode_news
+from aibridged.limits.redis_server import tell_once
+from tests.waiting import until
+
+DOCS = Path(__file__).parents[2] / "docs" / "replicas.md"
+
+
+async def test_the_rights_that_the_docs_name_are_enough(patient, join, redis_server):
+    (rules,) = re.findall(r"ACL SETUSER (aibridged [^`]*)```", DOCS.read_text())
+    redis_server.client.execute_command("ACL", "SETUSER", *rules.split())
+    url = f"{redis_server.url}?password=PASSWORD".replace("unix://", "unix://aibridged@")
+    replica = await join(slots=1, rate=5, url=url)
+    await until(lambda: replica.lane.is_up and replica.news.is_listening)
+    wanted = Wanted(slot=True, caller=b"x" * 16, rate=5)
+    assert await replica.limits.admit(wanted, replica.rates) is Code.ADMITTED
+    assert replica.limits.local == 0
+    assert isinstance(replica.slots, Slots)
+
+
+async def test_a_wrong_password_is_told_and_not_quoted(join, redis_server):
+    redis_server.client.execute_command("CONFIG", "SET", "requirepass", "right")
+    redis_server.client.execute_command("AUTH", "right")
+    replica = await join(url=f"{redis_server.url}?password=canary")
+    await until(lambda: "password" in replica.lane.reason)
+    assert "canary" not in replica.lane.reason
+
+
+def test_a_command_tells_what_may_have_changed(redis_server):
+    listening = redis_server.client.pubsub(ignore_subscribe_messages=True)
+    listening.subscribe(CHANNEL)
+    assert tell_once(redis_server.url) is None
+    kinds = []
+    while len(kinds) < 2:
+        if (message := listening.get_message(timeout=5)) is not None:
+            kinds.append(decode_news(message["data"]).kind)
+    assert kinds == [CHANGED, SPEND_LIMITS]
+    listening.close()
+    redis_server.kill()
+    assert isinstance(tell_once(redis_server.url), redis.ConnectionError)
