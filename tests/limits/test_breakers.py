@@ -209,3 +209,19 @@ def test_while_the_lock_is_busy_outcomes_are_counted_later(attach, region, clock
     for number in range(region.layout.locks.count):
         region.locks.give(number)
     assert isinstance(breakers.admit(KEY), Admission)
+
+
+def test_a_state_that_others_have_found_is_that_of_all(attach, clock):
+    told = []
+    one, other = (
+        attach(slot).breakers(PLAIN, lambda *change: told.append(change)) for slot in range(2)
+    )
+    one.impose(KEY, State.OPEN, 5)
+    other.impose(KEY, State.OPEN, 50)  # it is open already
+    assert other.admit(KEY) == Rejection(5)
+    clock.advance(5)
+    assert isinstance(other.admit(KEY), Admission)
+    one.impose(KEY, State.CLOSED)
+    assert other.states() == {KEY: State.CLOSED}
+    changes = [(State.CLOSED, State.OPEN), (State.OPEN, State.HALF_OPEN)]
+    assert told == [(KEY, *each) for each in (*changes, (State.HALF_OPEN, State.CLOSED))]

@@ -83,3 +83,10 @@ def test_each_goes_by_its_share_where_a_stopped_worker_has_the_lock(limiters, st
         each.rate = 1
     clock.advance(3600)
     assert [let_through([each], 30) for each in limiters] == [1, 1, 1]
+
+
+def test_refusals_elsewhere_are_counted(limiters):
+    one, other, _ = limiters
+    other.note_refused(TOKEN)
+    other.note_refused(TOKEN)
+    assert one.refused_within(60) == 1

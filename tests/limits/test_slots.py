@@ -20,6 +20,13 @@ def test_without_a_limit_slots_are_counted_all_the_same(attach):
     assert other.take()
 
 
+def test_one_slot_may_have_another_limit(attach):
+    one, other = attach(0).slots(3), attach(1).slots(3)
+    assert [one.take(2), other.take(2), one.take(2)] == [True, True, False]
+    assert [other.take(0), one.take(0), one.take()] == [True, True, False]
+    assert one.in_use == 4
+
+
 def test_a_dead_workers_slots_are_given_back(attach, memory):
     dead, other = attach(0).slots(2), attach(1).slots(2)
     assert dead.take()
