@@ -19,7 +19,7 @@ DESTDIR ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test drills abuse agents test-keycloak ledger pictures lint format bench bench-growth bench-scale queries manual requirements \
+.PHONY: help dev demo run test drills drill-replicas abuse agents test-keycloak ledger pictures lint format bench bench-growth bench-scale queries manual requirements \
 	build dist install uninstall clean
 
 help:  ## list the targets
@@ -45,6 +45,9 @@ run: $(READY)  ## start the daemon for real use (settings from the environment, 
 
 test: $(READY)  ## run all tests but the drills
 	$(BIN)/python -m pytest -m 'not drill' --numprocesses auto --maxprocesses 4 $(ARGS)
+
+drill-replicas: $(READY)  ## three replicas behind HAProxy: partitions, kills, frozen ones, Redis and PostgreSQL restarted (root)
+	AIBRIDGED_DRILL_WHOLE=1 $(BIN)/python -m pytest -m drill -s --timeout 900 $(ARGS) tests/e2e/replicas
 
 drills: $(READY)  ## tests that take long: packaging, a browser, kills, full disks, frozen databases
 	$(BIN)/python -m pytest -m drill --numprocesses auto --maxprocesses 4 --timeout 300 $(ARGS)

@@ -31,14 +31,25 @@ def find_redis() -> str:
 
 
 class RedisProcess:
-    """A server on a Unix socket, or on an address, that keeps nothing on disk."""
+    """A server on a Unix socket, or on an address, that keeps nothing on disk.
 
-    def __init__(self, program: str, directory: Path, *, bind: str | None = None) -> None:
+    `inside` is put before the command.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        directory: Path,
+        *,
+        bind: str | None = None,
+        inside: tuple[str, ...] = (),
+    ) -> None:
         socket = directory / "redis.sock"
         self.url = f"unix://{socket}" if bind is None else f"redis://{bind}:6379"
         self.client = redis.Redis.from_url(f"unix://{socket}")
         address = ("--port", "0") if bind is None else ("--bind", bind, "--protected-mode", "no")
         self.command = [
+            *inside,
             program,
             *address,
             *("--unixsocket", str(socket), "--save", "", "--dir", str(directory)),
