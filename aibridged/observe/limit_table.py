@@ -46,6 +46,7 @@ REDIS_UP = Metric(
     Kind.GAUGE,
     "1 while limits are shared with the other replicas by Redis (--aibridge-redis-url), 0 while it "
     "is away and this replica goes on with its share.",
+    across=Across.MIN,
 )
 REDIS_OUTAGES = Metric(
     "aibridged_redis_outages_total",

@@ -93,14 +93,14 @@ async def test_it_says_that_redis_is_away_and_goes_on(
     gateway = await replica(
         max_concurrency=3, prometheus_enable=True, prometheus_address=Address("127.0.0.1", 0)
     )
-    status = (await gateway._whole_status()).redis
+    status = (await gateway.status_service.read()).redis
     assert (status.location, status.answers, status.replicas) == (redis_server.url, True, 2)
     redis_server.kill()
     async with streaming(gateway):
         await until(lambda: not gateway.components.shared.lane.is_up)
         assert await asked(gateway) == "at_capacity"  # 3 // 2
     assert await asked(gateway) == 200
-    status = (await gateway._whole_status()).redis
+    status = (await gateway.status_service.read()).redis
     assert (status.answers, status.outages, bool(status.reason)) == (False, 1, True)
     found = await find_problems(gateway.components, gateway._composition.resources)
     (problem,) = found.problems
@@ -121,7 +121,7 @@ async def test_no_redis_at_the_start_is_no_reason_not_to_start(start_gateway, as
     url = Secret("redis://:canary@127.0.0.1:1/0")
     gateway = await start_gateway(redis_url=url, replicas=2, max_concurrency=5)
     assert await asked(gateway) == 200
-    status = (await gateway._whole_status()).redis
+    status = (await gateway.status_service.read()).redis
     assert (status.location, status.answers) == ("redis://127.0.0.1:1", False)
     assert "canary" not in str(status)
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from aibridged.daemon.status_report import (
     MOST,
     Circuit,
@@ -13,6 +15,7 @@ from aibridged.daemon.status_report import (
     Process,
     RateLimit,
     Records,
+    Redis,
     Requests,
     RunningModel,
     Status,
@@ -46,6 +49,7 @@ def together(statuses: Sequence[Status], workers: Sequence[Worker]) -> Status:
         records=_records(_present(each.records for each in statuses)),
         requests=_requests(_present(each.requests for each in statuses)),
         rate_limit=_rate_limit(_present(each.rate_limit for each in statuses)),
+        redis=_redis(_present(each.redis for each in statuses)),
         circuits=_circuits(_present(each.circuits for each in statuses)),
         mcp_servers=_mcp_servers(_present(each.mcp_servers for each in statuses)),
         mcp_servers_left_out=max((each.mcp_servers_left_out for each in statuses), default=0),
@@ -118,6 +122,17 @@ def _requests(found: Sequence[Requests]) -> Requests | None:
 
 def _rate_limit(found: Sequence[RateLimit]) -> RateLimit | None:
     return max(found, key=lambda each: each.refused_callers, default=None)
+
+
+def _redis(found: Sequence[Redis]) -> Redis | None:
+    """That of a worker for which it is away, if there is one; each has a connection of its own."""
+    if not found:
+        return None
+    return msgspec.structs.replace(
+        min(found, key=lambda each: each.answers),
+        outages=max(each.outages for each in found),
+        decided_here=sum(each.decided_here for each in found),
+    )
 
 
 def _circuits(found: Sequence[Circuits]) -> Circuits | None:

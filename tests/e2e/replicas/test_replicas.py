@@ -224,7 +224,8 @@ def check_ledger(drill):
             sa.select(sa.func.count()).select_from(table).where(table.c.ended_at.is_(None))
         )
     print(
-        f"lost: {drill.clients.lost}; on record: {outcomes}; at the provider: {drill.provider.begun}"
+        f"lost: {drill.clients.lost}; on record: {outcomes}; at the provider:"
+        f" {drill.provider.begun}"
     )
     recorded = sum(outcomes.values())
     assert drill.provider.begun <= recorded <= drill.provider.begun + SLOTS
