@@ -1,4 +1,4 @@
-"""What one process does for all that share a record: retention, partitions, summaries, usual costs."""
+"""What one process does for all that share a record: retention, partitions, summaries of usage."""
 
 from contextlib import AsyncExitStack
 
