@@ -53,6 +53,8 @@ async def make_recorder(
         stack.push_async_callback(remote.close)
         return remote, None
 
+    is_sqlite = settings.postgres_url is None
+
     def recorder(slot: int) -> Recorder:
         return Recorder(
             Store(engine, clock),
@@ -61,7 +63,8 @@ async def make_recorder(
             clock,
             truncator=truncator,
             on_record=on_record,
-            left_behind=partial(left_behind, settings.state_dir) if slot == 1 else tuple,
+            # They were SQLite's.
+            left_behind=partial(left_behind, settings.state_dir) if is_sqlite else tuple,
         )
 
     if siblings.slot == 1:

@@ -13,11 +13,14 @@ import msgspec
 from aibridged.records.facts import Fact, InterceptionStart
 from aibridged.records.jobs import Admission, BudgetExceededError, RecordingFailedError
 from aibridged.records.storable import storable
+from aibridged.records.truncation import MAX_ENCODED, cut_short
 
 PROTOCOL = 1
 """Of these frames: processes of one group are of one release, but for one that replaces it."""
 MAX_FRAME_BYTES = 64 * 1024 * 1024
-"""Of one fact with its longest texts, by far; a longer frame ends its connection."""
+"""A longer frame that arrives ends its connection."""
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+"""What a longer record is cut to, where `--aibridge-max-stored-text` allows for more."""
 MAX_BATCH_TEXT = 512 * 1024
 """Characters of the texts of facts that are sent together, unless one alone has more: the event
 loop encodes and copies them."""
@@ -106,6 +109,8 @@ def framed(message: FromWorker | ToWorker) -> bytes | bytearray:
         _encoder.encode_into(message, frame, HEADER_BYTES)
     except _ENCODING_ERRORS:
         raise UnencodableError from None
+    if len(frame) > MAX_FRAME_BYTES:
+        raise UnencodableError
     frame[:HEADER_BYTES] = (len(frame) - HEADER_BYTES).to_bytes(HEADER_BYTES, "big")
     return frame
 
@@ -126,9 +131,11 @@ def encodable(record: T) -> T | None:
         changes["tool_result_ids"] = tuple(map(storable, record.tool_result_ids))
     changed = msgspec.structs.replace(record, **changes)
     try:
-        _encoder.encode(changed)
+        length = len(_encoder.encode(changed))
     except _ENCODING_ERRORS:
         return None
+    if length > MAX_RECORD_BYTES and not isinstance(changed, InterceptionStart):
+        changed, _ = cut_short(changed, MAX_RECORD_BYTES // MAX_ENCODED)
     return changed
 
 

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from aibridged.records import remote_frames
 from aibridged.records.facts import Check, Reservation
 from aibridged.records.jobs import BudgetExceededError, RecordingFailedError
 from aibridged.records.remote_frames import (
@@ -60,3 +61,15 @@ def test_what_is_no_unicode_is_replaced(new_start):
 def test_what_no_frame_can_carry_is_left_out(new_facts):
     _, usage, *_ = new_facts("1")
     assert encodable(msgspec.structs.replace(usage, input_tokens=2**70)) is None
+
+
+def test_a_record_beyond_a_frame_is_cut(new_facts, monkeypatch):
+    monkeypatch.setattr(remote_frames, "MAX_FRAME_BYTES", 10_000)
+    monkeypatch.setattr(remote_frames, "MAX_RECORD_BYTES", 4_000)
+    prompt, usage, *_ = new_facts("1")
+    long = msgspec.structs.replace(prompt, prompt="x" * 20_000)
+    with pytest.raises(UnencodableError):
+        framed(Batch(1, [], [usage, long]))
+    cut = encodable(long)
+    assert (len(cut.prompt), cut.metadata) == (1_000, {"cut": True})
+    framed(Batch(1, [], [encodable(usage), cut]))

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from aibridged.records.remote_journal import have_living
 
 FOLDER = Path(__file__).parent
 COST = 7
+AGENTS = 10  # of each worker
 _LOOK_S = 0.01
 
 
@@ -135,3 +137,66 @@ def test_what_clients_know_is_on_record_whichever_process_is_killed(run, sqlite_
     writer.kill(signal.SIGTERM)
     check(sqlite_database, workers)
     assert not any(each.said("lost") or each.said("over") for each in workers)
+
+
+@pytest.mark.drill
+def test_a_writer_that_is_stopped_is_not_waited_for(run, sqlite_database):
+    writer = run("writer_of_records.py")
+    workers = [run("worker_under_load.py") for _ in range(2)]
+    for each in workers:
+        each.wait_for("ended", 100)
+    writer.process.send_signal(signal.SIGSTOP)
+    for each in workers:
+        each.wait_for("refused", 2 * AGENTS)  # after the deadline, and then at once
+    writer.process.send_signal(signal.SIGCONT)
+    for each in workers:
+        each.wait_for("ended", 100)
+    # A worker that is stopped keeps nobody from anything, and what it has open is its own.
+    workers[0].process.send_signal(signal.SIGSTOP)
+    workers[1].wait_for("ended", 100)
+    workers[0].process.send_signal(signal.SIGCONT)
+    for each in workers:
+        each.wait_for("ended", 100)
+        each.kill(signal.SIGTERM)
+    writer.kill(signal.SIGTERM)
+    check(sqlite_database, workers)
+
+
+@pytest.mark.drill
+def test_kills_in_any_order_lose_nothing(run, sqlite_database):
+    writer = run("writer_of_records.py")
+    living = [run("worker_under_load.py") for _ in range(2)]
+    workers = [*living]
+    for _ in range(12):
+        time.sleep(random.uniform(0, 0.5))
+        victim = random.choice([writer, *living])
+        victim.kill()
+        if victim is writer:
+            writer = run("writer_of_records.py")
+        else:
+            living.remove(victim)
+            living.append(run("worker_under_load.py"))
+            workers.append(living[-1])
+    for each in living:
+        each.wait_for("ended", 50)
+        each.kill(signal.SIGTERM)
+    writer.kill(signal.SIGTERM)
+    check(sqlite_database, workers)
+
+
+@pytest.mark.drill
+def test_a_writer_without_room_on_its_disk_spools_and_recovers(run, sqlite_database):
+    writer = run("writer_of_records.py")
+    workers = [run("worker_under_load.py") for _ in range(2)]
+    for each in workers:
+        each.wait_for("ended", 100)
+    pid, free = writer.process.pid, resource.prlimit(writer.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (64 * 1024, free[1]))
+    for each in workers:
+        each.wait_for("refused", AGENTS)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, free)
+    for each in workers:
+        each.wait_for("ended", 100)
+        each.kill(signal.SIGTERM)
+    writer.kill(signal.SIGTERM)
+    check(sqlite_database, workers)
