@@ -87,7 +87,7 @@ class _Groups:
         self, call: Call, make: Callable[[Stores], GroupSummary]
     ) -> shapes.UserGroup:
         group = await self._people.change(call.actor, make)
-        self._people.forget_all()
+        await self._people.forget_all()
         return shapes.group(group)
 
 

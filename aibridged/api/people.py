@@ -63,6 +63,8 @@ class Forgetful(Protocol):
     def forget_users(self, user_ids: Set[str]) -> None: ...
     def forget_all(self) -> None: ...
 
+    async def settle(self) -> None: ...
+
 
 class UnknownTargetError(IdentityError):
     """What the path of a request names isn't there."""
@@ -159,20 +161,23 @@ class People:
                 retry_after=1,
             ) from None
 
-    def forget_user(self, id: str) -> None:
+    async def forget_user(self, id: str) -> None:
         """Have the tokens of a user, of whom something has changed, looked up again."""
         if self._cache is not None:
             self._cache.forget_users({id})
+            await self._cache.settle()
 
-    def forget_token(self, id: str) -> None:
+    async def forget_token(self, id: str) -> None:
         """Have a token that has changed looked up again."""
         if self._cache is not None:
             self._cache.forget({id})
+            await self._cache.settle()
 
-    def forget_all(self) -> None:
+    async def forget_all(self) -> None:
         """Have all tokens looked up again."""
         if self._cache is not None:
             self._cache.forget_all()
+            await self._cache.settle()
 
     async def close(self) -> None:
         """Wait until the changes under way have ended."""

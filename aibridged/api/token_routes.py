@@ -101,7 +101,7 @@ class _Tokens:
         self, call: Call, make: Callable[[Stores], TokenInfo]
     ) -> shapes.GatewayToken:
         info = await self._people.change(call.actor, make)
-        self._people.forget_token(info.id)
+        await self._people.forget_token(info.id)
         return shapes.token(info, self._people.now())
 
     def _owner(self, call: Call) -> str | None:

@@ -114,12 +114,12 @@ class _Users:
             return user, stores.sign_ins.sign_out(user.username, actor=stores.actor)
 
         user, ended = await self._people.change(call.actor, make)
-        self._people.forget_user(user.id)
+        await self._people.forget_user(user.id)
         return shapes.SignedOut(username=user.username, ended=ended)
 
     async def _changed(self, call: Call, make: Callable[[Stores], User]) -> shapes.User:
         user = await self._people.change(call.actor, make)
-        self._people.forget_user(user.id)
+        await self._people.forget_user(user.id)
         return shapes.user(user)
 
     def _spent(self, connection: Connection, page: Sequence[User]) -> Mapping[str, int]:

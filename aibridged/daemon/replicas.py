@@ -87,6 +87,10 @@ class TellingCache:
         self._cache.forget_all()
         self._tell(Forgotten(all=True))
 
+    async def settle(self) -> None:
+        """Return once all workers of this machine have; other replicas are told in a moment."""
+        await self._cache.settle()
+
     def _tell(self, what: Forgotten) -> None:
         if len(what.tokens) + len(what.users) > MOST_NAMED:
             what = Forgotten(all=True)

@@ -13,6 +13,11 @@ FORGET = "forget tokens"
 """To the other workers, with a `Forgotten`."""
 
 
+SETTLE = "settle tokens"
+"""To the other workers, which answer once they have done what they were told before."""
+SETTLE_S = 1.0
+
+
 class Forgotten(msgspec.Struct):
     """Ids of tokens and of users, or all there are."""
 
@@ -28,6 +33,7 @@ class SharedCache(CachedAuthenticator):
         self._siblings = siblings
         super().__init__(authenticator, **options)
         siblings.on(FORGET, self._told, Forgotten)
+        siblings.on(SETTLE, self._settled)
 
     def forget_all(self) -> None:
         super().forget_all()
@@ -41,6 +47,13 @@ class SharedCache(CachedAuthenticator):
         # Others may have cached tokens of theirs that this one hasn't.
         super().forget(self.tokens_of(user_ids))
         self._siblings.tell(FORGET, Forgotten(users=[*user_ids]))
+
+    async def settle(self) -> None:
+        """Return once the siblings have forgotten what they were told, or don't answer in time."""
+        await self._siblings.ask(SETTLE, gives=bool, within=SETTLE_S)
+
+    async def _settled(self, _: object) -> bool:
+        return True  # questions are handled in the order in which they come
 
     async def _told(self, forgotten: Forgotten) -> None:
         self.forget_here(forgotten)

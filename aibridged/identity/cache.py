@@ -133,6 +133,9 @@ class CachedAuthenticator:
         """Forget all tokens of these users, even those that are being looked up now."""
         self.forget(self.tokens_of(user_ids))
 
+    async def settle(self) -> None:
+        """Return once all that share what is forgotten have forgotten it: this process alone."""
+
     def tokens_of(self, user_ids: Set[str]) -> set[str]:
         """The ids of those tokens of these users that are cached as valid."""
         theirs = {actor.api_key_id for _, actor in self._good if actor.id in user_ids}
