@@ -164,7 +164,7 @@ class LogOutput:
             thread.join(timeout)
         with self._lock:
             if self._backlog:
-                self._lose(Loss.TOO_SLOW, _TOO_SLOW, len(self._backlog))
+                self._lose(Loss.TOO_SLOW, _TOO_SLOW, sum(map(_lines, self._backlog)))
 
     def _close(self) -> None:
         _OUTPUTS.discard(self)
@@ -200,7 +200,7 @@ class LogOutput:
                 if not wait:
                     break
             except OSError as error:
-                self._refused(error)
+                self._refused(error, data)
                 return b""
         self._is_refused = False
         return data
@@ -213,23 +213,23 @@ class LogOutput:
         except OSError as error:
             if written := data[: len(data) - len(rest)]:
                 self._is_torn = not written.endswith(b"\n")
-            self._refused(error)
+            self._refused(error, rest)
         else:
             self._is_torn = self._is_refused = False
 
-    def _refused(self, error: OSError) -> None:
+    def _refused(self, error: OSError, data: bytes) -> None:
         if isinstance(
             error, BrokenPipeError
         ):  # the reader is gone, and there is no place to report it
-            count_lost(Loss.UNWRITABLE)
+            count_lost(Loss.UNWRITABLE, _lines(data))
             return
         with self._lock:
             self._is_refused = True
-            self._lose(Loss.UNWRITABLE, error.strerror or type(error).__name__)
+            self._lose(Loss.UNWRITABLE, error.strerror or type(error).__name__, _lines(data))
 
     def _keep(self, data: bytes) -> None:
         if self._backlog_bytes + len(data) > BACKLOG_BYTES:
-            self._lose(Loss.TOO_SLOW, _TOO_SLOW)
+            self._lose(Loss.TOO_SLOW, _TOO_SLOW, _lines(data))
             return
         self._backlog.append(data)
         self._backlog_bytes += len(data)
@@ -363,6 +363,10 @@ def finish(seconds: float) -> None:
     until = _monotonic() + seconds
     for output in tuple(_OUTPUTS):
         output.finish(max(0.0, until - _monotonic()))
+
+
+def _lines(data: bytes) -> int:
+    return max(1, data.lstrip(b"\n").count(b"\n"))  # a torn line gets its end first
 
 
 def _print_now(text: str) -> None:
