@@ -51,7 +51,7 @@ def with_preflight(resolution: Resolution) -> Resolution:
 
 
 def with_start(resolution: Resolution) -> Resolution:
-    """Add what only an attempt shows: whether the database and the addresses can be used.
+    """Add what only an attempt shows: whether the database, Redis and the addresses can be used.
 
     `serve` finds out when it starts. An address in use is only a warning: the daemon of these
     settings may be running. No database is created.
@@ -61,7 +61,7 @@ def with_start(resolution: Resolution) -> Resolution:
     settings = resolution.settings
     if settings is None or not settings.enabled:
         return resolution
-    where, warnings = _wheres(resolution), list[str]()
+    where, warnings = _wheres(resolution), _redis(settings)
     mistakes = [
         *_database(settings, where),
         *asyncio.run(_addresses(settings, where, warnings)),
@@ -72,6 +72,23 @@ def with_start(resolution: Resolution) -> Resolution:
         mistakes=[*resolution.mistakes, *mistakes],
         warnings=[*resolution.warnings, *warnings],
     )
+
+
+def _redis(settings: Settings) -> list[str]:
+    """A Redis that is away is only a warning: the daemon starts without it."""
+    if settings.redis_url is None:
+        return []
+    # It needs an extra.
+    from aibridged.limits.redis_server import why_away
+    from aibridged.limits.redis_session import place_of, reason_of
+
+    url = settings.redis_url.reveal()
+    if (error := why_away(url)) is None:
+        return []
+    return [
+        f"Redis is away at {place_of(url)} ({reason_of(error)}): until it is there, each replica"
+        " has its share of the limits."
+    ]
 
 
 def _wheres(resolution: Resolution) -> dict[str, str]:

@@ -79,20 +79,33 @@ class _Session(Session):
         return await self.connection.read_response(disable_decoding=True)
 
 
-def tell_once(url: str) -> Exception | None:
-    """Tell all replicas that users, tokens or spend limits have changed; returns why it can't be.
-
-    It is for commands: it blocks, for `CONNECT_S` at each step.
-    """
-    client = Redis.from_url(
+def _client(url: str) -> Redis:
+    return Redis.from_url(
         url,
         protocol=2,
         socket_timeout=CONNECT_S,
         socket_connect_timeout=CONNECT_S,
         retry=SyncRetry(NoBackoff(), 0),
     )
+
+
+def why_away(url: str) -> Exception | None:
+    """Why a server can't be used at present, None if it can; it blocks, as `tell_once`."""
     try:
-        with client:
+        with _client(url) as client:
+            client.ping()
+    except RedisServer.failures as error:
+        return error
+    return None
+
+
+def tell_once(url: str) -> Exception | None:
+    """Tell all replicas that users, tokens or spend limits have changed; returns why it can't be.
+
+    It is for commands: it blocks, for `CONNECT_S` at each step.
+    """
+    try:
+        with _client(url) as client:
             for kind in (CHANGED, SPEND_LIMITS):
                 client.publish(CHANNEL, encode_news(kind))
     except RedisServer.failures as error:

@@ -1,14 +1,20 @@
 """Connections to a real server: with a password, by few rights, with a wrong password."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import redis
 
+from aibridged.config.kinds import Address
+from aibridged.config.options import Settings
+from aibridged.config.resolution import Resolution
+from aibridged.config.secret import Secret
 from aibridged.core.concurrency import Slots
+from aibridged.daemon.preflight import with_start
 from aibridged.limits.redis_limits import Wanted
 from aibridged.limits.redis_script import CHANGED, CHANNEL, SPEND_LIMITS, Code, decode_news
-from aibridged.limits.redis_server import tell_once
+from aibridged.limits.redis_server import tell_once, why_away
 from tests.waiting import until
 
 DOCS = Path(__file__).parents[2] / "docs" / "replicas.md"
@@ -46,3 +52,16 @@ def test_a_command_tells_what_may_have_changed(redis_server):
     listening.close()
     redis_server.kill()
     assert isinstance(tell_once(redis_server.url), redis.ConnectionError)
+
+
+def test_a_check_of_the_settings_warns_of_one_that_is_away(redis_server, tmp_path):
+    def warnings(url):
+        settings = replace(Settings(), state_dir=tmp_path, auth="none", redis_url=Secret(url))
+        addresses = {"http_address": Address("127.0.0.1", 0), "replicas": 2}
+        return with_start(Resolution(replace(settings, **addresses), (), [], [])).warnings
+
+    assert why_away(redis_server.url) is None
+    assert warnings(redis_server.url) == []
+    (warning,) = warnings("redis://:canary@127.0.0.1:1/0")
+    assert warning.startswith("Redis is away at redis://127.0.0.1:1 (")
+    assert "canary" not in warning
