@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.counted import counted
 from aibridged.identity import audit
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.records.database import Engine
@@ -57,7 +58,8 @@ def record_pruner(partitions: Partitions, prune: Ask) -> Ask:
             raise RecordingFailedError from None
         for each in dropped:
             if each.why_not is None:
-                logger.info("Dropped {} with about {} interceptions", each.name, each.rows)
+                about = counted(each.rows, "interception")
+                logger.info("Dropped {} with about {}", each.name, about)
             else:
                 logger.info("{} can't be dropped, its rows go: {}", each.name, each.why_not)
         return await prune(before)

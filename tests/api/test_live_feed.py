@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from aibridged.api import live_feed
 from aibridged.api.live_feed import (
     HEARTBEAT_S,
     LIFETIME_S,
@@ -17,6 +16,7 @@ from aibridged.api.live_feed import (
     MAX_WATCHERS_EACH,
     LiveFeed,
 )
+from aibridged.api.live_others import AT_ONCE
 from aibridged.errors import GatewayError
 from aibridged.identity.active_requests import ActiveRequests, Listed, LiveRequest, State
 from aibridged.identity.base import Actor
@@ -228,8 +228,8 @@ async def test_a_shutdown_ends_all(active, clock, slices):
 
 async def test_a_look_at_many_leaves_the_loop_to_others(active, clock, slices, monkeypatch):
     """Between two lots of requests others come to their turn."""
-    for number in range(live_feed._AT_ONCE * 4):
+    for number in range(AT_ONCE * 4):
         start(active, f"{number}", ANN)
     feed = LiveFeed(active, clock, slices)
-    steps = sum(1 for _ in feed._tell({None}))
+    steps = sum(1 for _ in feed._tell({None}, ()))
     assert steps >= 4

@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import socket
+from contextlib import suppress
 
 import pytest
 
 from aibridged.fake_provider import Script
 from aibridged.records.schema import interceptions
+from tests.e2e.workers.conftest import PATIENCE_S
 
 
 async def streams(group, fake, count):
@@ -86,7 +88,7 @@ async def test_a_frozen_worker_is_replaced_and_a_second_signal_kills_all(start_g
     assert await group.ended() == -signal.SIGTERM
     assert await asyncio.gather(*tasks) == [None] * 2
     gate.set()
-    assert not any(map(is_running, workers))
+    await have_ended(workers)
 
 
 @pytest.mark.drill
@@ -99,15 +101,22 @@ async def test_without_the_supervisor_the_workers_drain_and_end(start_group, fak
     gate.set()
     assert await asyncio.gather(*tasks) == [(200, True)] * 2
     await group.outputs_closed()
-    assert not any(map(is_running, workers))
+    await have_ended(workers)
 
 
-def is_running(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+async def have_ended(pids):
+    """Wait for the end of processes that are no children of this one."""
+    async with asyncio.timeout(PATIENCE_S):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                descriptor, ended = os.pidfd_open(pid), asyncio.Event()
+                loop = asyncio.get_running_loop()
+                loop.add_reader(descriptor, ended.set)
+                try:
+                    await ended.wait()
+                finally:
+                    loop.remove_reader(descriptor)
+                    os.close(descriptor)
 
 
 async def test_a_start_that_fails_is_one_clear_line(start_group, command):

@@ -99,6 +99,7 @@ def test_a_switch_takes_no_value(complete: Complete) -> None:
     assert bare(complete("aibridged serve --verbose --aibridge-aut")) == [
         "--aibridge-auth",
         "--aibridge-auth-cache-bad-ttl",
+        "--aibridge-auth-cache-size",
         "--aibridge-auth-cache-ttl",
     ]
 
