@@ -10,6 +10,8 @@ from bench.cpu import cpu_seconds
 from bench.targets import EVENTS, Target
 
 _ROUND_S = 60.0
+_LAST_RECORDS_S = 1.5
+"""What is recorded after a response may wait for more of its kind."""
 TOOLS = 100
 CALL = "Please use the tool bmcp_bench_read."
 
@@ -95,6 +97,7 @@ async def play(case: Case, target: Target, figures: Figures) -> None:
     async with asyncio.timeout(_ROUND_S):
         if case.rate is not None:
             took = await load.pace(target.port, request, case.rate, case.seconds)
+            await asyncio.sleep(_LAST_RECORDS_S)
             units = len(took)
             figures.medians.append(statistics.median(took) * 1e3)
             figures.p99s.append(took[int(units * 0.99)] * 1e3)
