@@ -100,7 +100,7 @@ class RemoteRecorder:
         )
         self._sent: deque[tuple[int, int]] = deque()  # batches with facts that aren't kept
         self._number = 0
-        self._reserved: set[str] = set()
+        self._reserved: set[str] = set()  # of what is recorded and hasn't ended
         self._waiting = 0
         self._finish_by = inf
         self._sending_is_due = False
@@ -285,17 +285,12 @@ class RemoteRecorder:
             self._sent.append((self._number, len(facts)))
         is_urgent = any(isinstance(fact, StoredObjectRecord) for fact in facts)
         try:
-            starts = [one.start for one in waiting]
-            self._link.send(Batch(self._number, starts, facts, is_urgent))
+            self._link.send(Batch(self._number, [one.start for one in waiting], facts, is_urgent))
         except UnencodableError:
             waiting, facts = sendable(waiting, facts, self.stats)
-            starts = [one.start for one in waiting]
-            self._link.send(Batch(self._number, starts, facts, is_urgent))
+            self._link.send(Batch(self._number, [one.start for one in waiting], facts, is_urgent))
         if waiting:
             self._starts.asked(self._number, waiting)
-        for start in starts:
-            if start.reservation is not None:
-                self._reserved.add(start.id)
 
     def _connected(self, refuses: bool) -> None:
         if self._was_connected:
@@ -323,6 +318,8 @@ class RemoteRecorder:
         stats.database_away = answers.refuses
         for settled in answers.settled:
             for start in self._starts.settle(settled):
+                if start.reservation is not None:
+                    self._reserved.add(start.id)
                 self._tell(start)
         kept = 0
         while self._sent and self._sent[0][0] <= answers.taken:

@@ -77,6 +77,7 @@ async def test_spend_limits_hold_for_all_workers(group, new_start, sqlite_databa
     with pytest.raises(BudgetExceededError) as refused:
         await other.start(new_start(reservation=reserving(600)))
     assert refused.value.used == (600,)
+    assert not other._reserved  # what was refused has no end that would remove it
     assert await other.start(new_start(reservation=reserving(400))) == (600,)
     # What an end leaves of a budget is there for the very next request, to whichever worker.
     one.record(
