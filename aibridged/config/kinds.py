@@ -31,7 +31,8 @@ _MAX_PERCENTAGES = 10
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://")
 NEVER = "never"
-MAX_WORKERS = 256
+MAX_WORKERS = 128
+"""As many as the memory for shared limits has room for."""
 MAX_REPLICAS = 1000
 MAX_SENTENCE = 500
 """Characters."""
@@ -146,10 +147,7 @@ def _size_or_auto(text: str) -> int | None:
 def _workers(text: str) -> int | None:
     if text.strip() == "auto":
         return None
-    value = _whole_number(1)(text)
-    if value > MAX_WORKERS:
-        raise ValueError(f"{value} is more than {MAX_WORKERS}")
-    return value
+    return _whole_number(1, MAX_WORKERS)(text)
 
 
 def _show_size_or_auto(value: int | None) -> str:

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from aibridged.config.kinds import MAX_WORKERS
 from aibridged.daemon.cgroups import CGROUPS, MEMBERSHIP, folders
 
 
 def usable_cores(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
-    """At least 1. A quota of 2.5 cores counts as 3, so that all of it can be used.
+    """From 1 to `MAX_WORKERS`. A quota of 2.5 cores counts as 3, so that all of it can be used.
 
     `cgroups` is their mount point, `membership` the file that names the process's.
     """
-    return max(1, min(len(os.sched_getaffinity(0)), *_quotas(cgroups, membership), 1 << 16))
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(cores, MAX_WORKERS, *_quotas(cgroups, membership)))
 
 
 def _quotas(cgroups: Path, membership: Path) -> Iterator[int]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from aibridged.config.kinds import MAX_WORKERS
 from aibridged.daemon.workers.cores import usable_cores
+from aibridged.limits import region
 
 ALL = len(os.sched_getaffinity(0))
 
@@ -45,3 +47,8 @@ def test_a_quota_of_a_core_and_a_half_counts_as_two(tmp_path: Path, monkeypatch)
     (tmp_path / "membership").write_text("0::/")
     (tmp_path / "cpu.max").write_text("150000 100000")
     assert usable_cores(tmp_path, tmp_path / "membership") == 2
+
+
+def test_there_are_no_more_workers_than_can_share_limits(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(192))
+    assert usable_cores(tmp_path, tmp_path / "none") == MAX_WORKERS == region.MAX_WORKERS
