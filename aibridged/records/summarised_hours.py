@@ -23,6 +23,7 @@ from aibridged.records.facts import (
     InterceptionStart,
     TokenUsageRecord,
 )
+from aibridged.records.ids import first_id, made_at
 from aibridged.records.schema import summarised_spans
 from aibridged.records.statements import Statement
 from aibridged.records.usage_spans import HOUR, hour_of, spans_of
@@ -50,7 +51,7 @@ class LateRecords:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until = _LONG_AGO  # from when on another hour is over
-        self._first = ""  # how the ids of hours that aren't over begin, at least
+        self._first = ""  # of the ids of hours that aren't over
 
     def hours(
         self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]
@@ -60,14 +61,14 @@ class LateRecords:
         if now >= self._until:
             over = hour_of(now - timedelta(seconds=LATE_S))
             self._until = over + HOUR + timedelta(seconds=LATE_S)
-            self._first = _prefix(over)
+            self._first = first_id(over)
         first = self._first
         late = {start.id for start in starts if start.id < first}
         for fact in facts:
             id = fact.interception_id
             if id is not None and id < first and isinstance(fact, _COUNTED):
                 late.add(id)
-        return sorted(set(map(_hour_of_id, late))) if late else ()
+        return sorted({hour_of(made_at(id)) for id in late}) if late else ()
 
 
 class _Writing(Protocol):
@@ -102,15 +103,6 @@ class HourMarks:
         ]
         if rows:
             backend.execute_many(self._sql.sql, rows)
-
-
-def _prefix(at: datetime) -> str:
-    digits = f"{int(at.timestamp() * 1000):012x}"
-    return f"{digits[:8]}-{digits[8:]}"
-
-
-def _hour_of_id(id: str) -> datetime:
-    return hour_of(datetime.fromtimestamp(int(id[:8] + id[9:13], 16) / 1000, UTC))
 
 
 def marking_dirty(dialect: str) -> Any:
