@@ -33,6 +33,15 @@ class FactQueue:
         """How many queued facts are of one caller's requests."""
         return self._counts.get(initiator_id, 0)
 
+    def has_room_for(self, initiator_id: str, queued: int, limit: int) -> bool:
+        """Whether a caller's start may be queued, where so many starts and facts are.
+
+        In the upper half of the limit a caller may have a tenth of it, in facts.
+        """
+        if queued < limit // 2:
+            return True
+        return queued < limit and self.waiting_of(initiator_id) < limit // 10
+
     def all(self) -> Sequence[Fact]:
         """All queued facts."""
         return tuple(self._facts)

@@ -156,6 +156,16 @@ def refused_end(start: InterceptionStart) -> InterceptionEnd:
     )
 
 
+def given_up_end(start: InterceptionStart, elapsed: float) -> InterceptionEnd:
+    """The end of a request whose client has gone after so many seconds, before its start was known
+    to be committed."""
+    return InterceptionEnd(
+        interception_id=start.id,
+        ended_at=ended_at(start.started_at, elapsed),
+        outcome=Outcome.CLIENT_CLOSED,
+    )
+
+
 class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="token_usage"):
     """Tokens of one response; `input_tokens` excludes the two cache counts.
 

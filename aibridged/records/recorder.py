@@ -27,12 +27,10 @@ from aibridged.records.disk_waits import DiskWaits
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
     Fact,
-    InterceptionEnd,
     InterceptionStart,
-    Outcome,
     Record,
     UserPromptRecord,
-    ended_at,
+    given_up_end,
     refused_end,
 )
 from aibridged.records.jobs import (
@@ -209,11 +207,7 @@ class Recorder:
         return now
 
     def _has_room_for(self, initiator_id: str) -> bool:
-        length = self.queue_length
-        if length < self._queue_limit // 2:
-            return True
-        own = self._facts.waiting_of(initiator_id)
-        return length < self._queue_limit and own < self._queue_limit // 10
+        return self._facts.has_room_for(initiator_id, self.queue_length, self._queue_limit)
 
     def record(self, *facts: Fact, initiator_id: str = "") -> None:
         """Queue facts of an interception whose start is committed; never waits, loses nothing.
@@ -307,11 +301,7 @@ class Recorder:
 
     def _abandon(self, start: InterceptionStart, elapsed: float) -> None:
         """End a start that nobody waits for any more, though it may not even be committed yet."""
-        end = InterceptionEnd(
-            interception_id=start.id,
-            ended_at=ended_at(start.started_at, elapsed),
-            outcome=Outcome.CLIENT_CLOSED,
-        )
+        end = given_up_end(start, elapsed)
         if self._closed:
             self.record(end)
         else:

@@ -27,24 +27,15 @@ from aibridged.records.facts import (
     Fact,
     InterceptionEnd,
     InterceptionStart,
-    Outcome,
     Record,
     StoredObjectRecord,
     ToolUsageRecord,
     UserPromptRecord,
-    ended_at,
+    given_up_end,
 )
-from aibridged.records.jobs import (
-    RecordingFailedError,
-    Waiting,
-)
+from aibridged.records.jobs import RecordingFailedError, Waiting
 from aibridged.records.recorder import CLOSE_S, LINGER_S, QUEUE_LIMIT, STALL_S
-from aibridged.records.remote_frames import (
-    Answers,
-    Batch,
-    Bye,
-    UnencodableError,
-)
+from aibridged.records.remote_frames import Answers, Batch, Bye, UnencodableError
 from aibridged.records.remote_journal import WorkerJournal
 from aibridged.records.remote_link import RETRY_S, RemoteLink
 from aibridged.records.remote_outbox import Outbox, sendable
@@ -218,11 +209,7 @@ class RemoteRecorder:
         self._finish_by = self._clock.monotonic() + seconds
 
     def _has_room_for(self, initiator_id: str) -> bool:
-        length = self.queue_length
-        if length < self._queue_limit // 2:
-            return True
-        own = self._facts.waiting_of(initiator_id)
-        return length < self._queue_limit and own < self._queue_limit // 10
+        return self._facts.has_room_for(initiator_id, self.queue_length, self._queue_limit)
 
     def _queue(self, facts: Sequence[Fact], initiator_id: str = "") -> None:
         self._facts.put(facts, initiator_id)
@@ -358,11 +345,7 @@ class RemoteRecorder:
         elapsed: float,
     ) -> None:
         """End a start that nobody waits for any more, once it is known to be committed."""
-        end = InterceptionEnd(
-            interception_id=start.id,
-            ended_at=ended_at(start.started_at, elapsed),
-            outcome=Outcome.CLIENT_CLOSED,
-        )
+        end = given_up_end(start, elapsed)
         if committed.cancelled():
             self._starts.give_up(end)
         elif committed.exception() is None:

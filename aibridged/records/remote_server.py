@@ -15,12 +15,7 @@ from loguru import logger
 from msgspec.structs import force_setattr
 
 from aibridged.records.group_recorder import GroupRecorder
-from aibridged.records.jobs import (
-    Admission,
-    BudgetExceededError,
-    RecordingFailedError,
-    Waiting,
-)
+from aibridged.records.jobs import Admission, BudgetExceededError, RecordingFailedError, Waiting
 from aibridged.records.remote_frames import (
     PROTOCOL,
     Answers,
@@ -118,7 +113,7 @@ class RecordServer:
                 each.socket.pause()
             self._loop.call_later(LOOK_S, self._look_for_room)
 
-    def greeted(self, member: "Member", recorder_id: int) -> str | None:
+    def greeted(self, recorder_id: int) -> str | None:
         """Why a recorder can't have this connection; None: it has it from now on."""
         others = [*self._members, *self._leaving]
         if any(each.recorder_id == recorder_id for each in others):
@@ -282,13 +277,12 @@ class Member:
             self._server.recorder.flush()
 
     def _greet(self, hello: Hello) -> None:
-        reason = None
         if self.recorder_id is not None:
             raise ValueError("it says hello again")
         if hello.protocol != PROTOCOL:
-            reason = "it is of another release: restart all of them"
+            reason: str | None = "it is of another release: restart all of them"
         else:
-            reason = self._server.greeted(self, hello.recorder_id)
+            reason = self._server.greeted(hello.recorder_id)
         if reason is not None:
             self.socket.send(framed(Refusal(reason)))
             return

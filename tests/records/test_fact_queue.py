@@ -54,6 +54,24 @@ def test_whose_facts_wait_is_counted(new_facts):
     assert (len(queue), queue._counts, len(queue._runs)) == (0, {}, 0), "nobody is remembered"
 
 
+@pytest.mark.parametrize(
+    ("caller", "queued", "expected"),
+    [
+        ("ann", 49, True),
+        ("ann", 50, False),
+        ("bob", 50, True),
+        ("bob", 99, True),
+        ("bob", 100, False),
+    ],
+)
+def test_in_the_upper_half_a_caller_has_a_tenth(new_facts, caller, queued, expected):
+    queue = FactQueue()
+    for id in ("a", "b", "c"):
+        queue.put(new_facts(id), "ann")
+    queue.put(new_facts("d"), "bob")
+    assert queue.has_room_for(caller, queued, limit=100) is expected
+
+
 def test_what_has_ended_is_settled_before_anything_is_checked_against_it(new_start, new_facts):
     queue, start = FactQueue(), new_start(reservation=Reservation())
     assert not queue.come_before([start])
