@@ -11,8 +11,6 @@ from aibridged.identity.cache import CachedAuthenticator
 
 FORGET = "forget tokens"
 """To the other workers, with a `Forgotten`."""
-
-
 SETTLE = "settle tokens"
 """To the other workers, which answer once they have done what they were told before."""
 SETTLE_S = 1.0

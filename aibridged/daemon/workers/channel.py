@@ -106,7 +106,6 @@ class Channel:
         reader, self._writer = await asyncio.open_unix_connection(
             sock=self._connection, limit=_READ_BYTES
         )
-        self._writer.transport.set_write_buffer_limits(high=MAX_UNSENT)
         self._tasks.start(self._read(reader), f"channel to {self._peer}")
 
     @overload
@@ -155,7 +154,7 @@ class Channel:
             self._send(_Frame(0, kind, _raw(payload)))
 
     async def close(self) -> None:
-        """End the channel: whoever waits for an answer gets none."""
+        """End the channel: requests that wait for their answers fail with ChannelClosedError."""
         self._end()
         await self._tasks.cancel()
 

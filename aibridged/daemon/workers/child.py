@@ -7,14 +7,18 @@ import sys
 from collections.abc import Callable, MutableMapping
 from itertools import chain
 
-from aibridged.daemon.workers.channel import ChannelError, receive
-from aibridged.daemon.workers.messages import BEGIN, CHANNEL, LINE_LOCKS, Begin
+from loguru import logger
+
+from aibridged.daemon.workers.channel import Channel, ChannelError, receive
+from aibridged.daemon.workers.messages import BEGIN, CHANNEL, FAILED, LINE_LOCKS, Begin
 from aibridged.observe.line_locks import share_lines
 from aibridged.observe.logging import name_worker
 
 WORKER = "worker"
 WRITER = "writer"
 """The process that writes the records of workers on SQLite."""
+
+_FAILED_S = 5.0  # for the supervisor to take note, which then ends the process
 
 
 def main(environ: MutableMapping[str, str]) -> int:
@@ -40,6 +44,14 @@ def main(environ: MutableMapping[str, str]) -> int:
     if not begin.announces:
         name_worker(str(begin.slot) if begin.kind == WORKER else begin.kind)
     return run(begin, connection)
+
+
+async def tell_failure(channel: Channel, error: Exception) -> None:
+    """Tell the supervisor why this child can't start, or log it where there is none any more."""
+    try:
+        await channel.ask(FAILED, str(error), within=_FAILED_S)
+    except ChannelError:
+        logger.error("{}", error)
 
 
 def _program(is_writer: bool) -> Callable[[Begin, socket.socket], int]:

@@ -16,9 +16,9 @@ from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.daemon.in_force import put_in_force
 from aibridged.daemon.runtime import on_stop_signals, run_process, tune_garbage_collector
 from aibridged.daemon.systemd import PassedSockets
-from aibridged.daemon.workers.channel import Channel, ChannelError, RefusedError
+from aibridged.daemon.workers.channel import Channel, RefusedError
+from aibridged.daemon.workers.child import tell_failure
 from aibridged.daemon.workers.messages import (
-    FAILED,
     LIMITS,
     PING,
     RELOAD,
@@ -38,9 +38,6 @@ from aibridged.observe.log_outputs import reopen
 from aibridged.observe.logging import name_worker
 from aibridged.transport.acceptor import SharedSocket
 from aibridged.transport.listeners import listens
-
-# For the supervisor to take note, which then ends the process.
-_FAILED_S = 5.0
 
 
 def run(begin: Begin, connection: socket.socket) -> int:
@@ -96,10 +93,7 @@ class _Worker:
             with nullcontext() if self._announces else _unlogged():
                 await gateway.start()
         except CannotStartError as error:
-            try:
-                await self._channel.ask(FAILED, str(error), within=_FAILED_S)
-            except ChannelError:
-                logger.error("{}", error)
+            await tell_failure(self._channel, error)
             return 1
         if self._announces:
             await announce(gateway)

@@ -9,8 +9,6 @@ import socket
 from contextlib import AsyncExitStack
 from functools import partial
 
-from loguru import logger
-
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
 from aibridged.config.resolution import StartError
@@ -25,11 +23,10 @@ from aibridged.daemon.runtime import (
     tune_garbage_collector,
 )
 from aibridged.daemon.status_report import Database, Records, Status
-from aibridged.daemon.workers.channel import Channel, ChannelError, RefusedError
-from aibridged.daemon.workers.child import WRITER
+from aibridged.daemon.workers.channel import Channel, RefusedError
+from aibridged.daemon.workers.child import WRITER, tell_failure
 from aibridged.daemon.workers.group_status import STATUS
 from aibridged.daemon.workers.messages import (
-    FAILED,
     PING,
     RELOAD,
     REOPEN_LOGS,
@@ -60,9 +57,6 @@ from aibridged.records.store import DatabaseAwayError, Store
 from aibridged.records.truncation import Truncator
 from aibridged.tasks import Tasks
 
-# For the supervisor to take note, which then ends the process.
-_FAILED_S = 5.0
-
 
 def run(begin: Begin, connection: socket.socket) -> int:
     """Write until told to stop; returns the exit status, 1 where records were lost at the end."""
@@ -80,10 +74,7 @@ async def _serve(in_force: InForce, connection: socket.socket) -> int:
     try:
         await writer.start()
     except (StartError, DatabaseAwayError, OSError) as error:
-        try:
-            await channel.ask(FAILED, str(error), within=_FAILED_S)
-        except ChannelError:
-            logger.error("{}", error)
+        await tell_failure(channel, error)
         return 1
     tune_garbage_collector()
     channel.tell(STARTED)
