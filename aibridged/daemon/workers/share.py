@@ -16,4 +16,5 @@ def share_of(settings: Settings, workers: int) -> Settings:
         settings,
         max_idle_connections=share(settings.max_idle_connections, workers),
         max_idle_connections_per_address=share(settings.max_idle_connections_per_address, workers),
+        pool_max_items=share(settings.pool_max_items, workers),
     )
