@@ -57,6 +57,8 @@ async def test_it_is_one_daemon(start_group, tmp_path):
         assert await problems(group, 6) == [["reload_failed"]] * 6
         settings.write_text("aibridge: {rate_limit: 7}\n")
         supervisor.send_signal(signal.SIGHUP)
+        await hears(manager, "RELOADING")
+        await hears(manager, "READY")  # workers are told before, and after the line
         await group.until("Reloaded: --aibridge-rate-limit")
         assert await problems(group, 6) == [[]] * 6
         assert len(group.said("Reloaded")) == 1
