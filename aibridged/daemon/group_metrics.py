@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 
 from aibridged.daemon.workers.series import GROUP_METRICS, LAST_METRICS, METRICS, Series
 from aibridged.daemon.workers.siblings import Siblings
-from aibridged.observe.metric import Across, Kind, Metric
+from aibridged.observe.metric import Across, Kind
+from aibridged.observe.metric_table import METRICS as TABLE
 from aibridged.observe.process_readings import ROWS, process_readings
 from aibridged.observe.series import Distributions, Numbers, Reading
 
 WITHIN_S = 8.0
 """For the answers of all; Prometheus waits for 10 s."""
+
+_ROWS = {row.name: row for row in (*TABLE, *ROWS.values())}  # process_* with their worker
 
 
 class GroupMetrics:
@@ -18,7 +21,6 @@ class GroupMetrics:
     def __init__(self, own: Callable[[], Sequence[Reading]], siblings: Siblings) -> None:
         self._own = own
         self._siblings = siblings
-        self._rows: dict[str, Metric] = {row.name: row for row in ROWS.values()}
         siblings.on(METRICS, self._told)
 
     @property
@@ -35,11 +37,10 @@ class GroupMetrics:
         """
         if self.is_whole:
             return self._own()
-        await self._told(None)  # for the rows
         series = await self._siblings.ask_supervisor(
             GROUP_METRICS, gives=list[Series], within=WITHIN_S
         )
-        return [self._reading(each) for each in series if each.name in self._rows]
+        return [_reading(each) for each in series if each.name in _ROWS]
 
     def tell_last(self) -> None:
         """Tell the supervisor what it keeps of this process."""
@@ -50,14 +51,14 @@ class GroupMetrics:
 
     def _series(self) -> list[Series]:
         readings = [*self._own(), *process_readings(str(self._siblings.slot))]
-        self._rows |= {each.row.name: each.row for each in readings}
         return [series_of(each) for each in readings]
 
-    def _reading(self, series: Series) -> Reading:
-        row = self._rows[series.name]
-        if row.kind is Kind.HISTOGRAM:
-            return Distributions(row, series.values)
-        return Numbers(row, {labels: value for labels, [value] in series.values.items()})
+
+def _reading(series: Series) -> Reading:
+    row = _ROWS[series.name]
+    if row.kind is Kind.HISTOGRAM:
+        return Distributions(row, series.values)
+    return Numbers(row, {labels: value for labels, [value] in series.values.items()})
 
 
 def series_of(reading: Reading) -> Series:
