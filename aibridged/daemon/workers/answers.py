@@ -44,8 +44,9 @@ class Answers:
         """The status of all: of those that answer in time, and that the others don't."""
         answers = await self._group.ask_all(STATUS, gives=Status, within=STATUS_S)
         answers += await self._group.ask_writer(STATUS, gives=Status, within=STATUS_S)
-        workers = [self._worker(slot) for slot in self._group.all_slots]
-        status = together([told for _, told in answers], workers)
+        workers = [self._worker(slot) for slot in self._group.slots]
+        writers = [self._worker(slot) for slot in self._group.writers]
+        status = together([told for _, told in answers], workers, writers)
         status.version = __version__
         status.state_dir = str(self._group.in_force.settings.state_dir)
         status.pid = os.getpid()

@@ -91,7 +91,7 @@ class Group:
         self.has_failed = False
         """Whether a child's exit status at the end was another than 0."""
         self.slots = [Slot(WORKER, number) for number in range(1, count + 1)]
-        self._writers = [Slot(WRITER, 1)] if has_writer(in_force.settings, count) else []
+        self.writers = [Slot(WRITER, 1)] if has_writer(in_force.settings, count) else []
         self._sockets = sockets
         self._clock = clock
         self._answerers: dict[str, tuple[Answerer, Any]] = {
@@ -115,7 +115,7 @@ class Group:
     @property
     def all_slots(self) -> list[Slot]:
         """All slots, in the order in which they are needed."""
-        return [*self._writers, *self.slots]
+        return [*self.writers, *self.slots]
 
     @property
     def answers(self) -> bool:
@@ -138,7 +138,7 @@ class Group:
         self, kind: str, *, gives: Any, within: float = DEADLINE_S
     ) -> list[tuple[Child, Any]]:
         """The answer of the process that writes the workers' records, if there is one."""
-        children = [each.child for each in self._writers if each.child is not None]
+        children = [each.child for each in self.writers if each.child is not None]
         return await _ask([each for each in children if each.serves], kind, None, gives, within)
 
     async def _ask_others(self, asker: Child, question: Question) -> list[msgspec.Raw]:
@@ -168,7 +168,7 @@ class Group:
         for slot in self.all_slots:
             slot.child = await self._spawn(slot)
         try:
-            for slot in self._writers:
+            for slot in self.writers:
                 await self._begin(slot)
             first, *others = self.slots
             await self._begin(first, announces=True)
@@ -183,7 +183,7 @@ class Group:
         """End all, each within so many seconds for its requests and some for what is recorded."""
         await self._tasks.cancel()
         await self._end(self.slots, within)
-        await self._end(self._writers, 0.0)
+        await self._end(self.writers, 0.0)
         self._sockets.close()
 
     async def _end(self, slots: Sequence[Slot], within: float) -> None:

@@ -33,8 +33,11 @@ T = TypeVar("T")
 _STATES = ("open", "half-open", "closed")
 
 
-def together(statuses: Sequence[Status], workers: Sequence[Worker]) -> Status:
-    """One document of those of the workers that answer; `workers` are all there are.
+def together(
+    statuses: Sequence[Status], workers: Sequence[Worker], writers: Sequence[Worker] = ()
+) -> Status:
+    """One document of those of the workers that answer; `workers` are all there are, and `writers`
+    the processes that write for them.
 
     What several tell of one thing they share is the highest of their numbers, other numbers are
     summed up.
@@ -55,7 +58,7 @@ def together(statuses: Sequence[Status], workers: Sequence[Worker]) -> Status:
         mcp_servers_left_out=max((each.mcp_servers_left_out for each in statuses), default=0),
         clients=_clients(_present(each.clients for each in statuses)),
         process=_process(_present(each.process for each in statuses)),
-        workers=[*workers],
+        workers=[*writers, *workers],
     )
 
 
