@@ -1,7 +1,8 @@
 """What the supervisor answers for its whole group: its status and its metrics."""
 
+import asyncio
 import os
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ from aibridged.daemon.workers.series import (
     GroupSeries,
     Series,
 )
+
+T = TypeVar("T")
 
 STATUS_S = 2.0
 """For a worker's status."""
@@ -42,11 +45,10 @@ class Answers:
 
     async def status(self) -> Status:
         """The status of all: of those that answer in time, and that the others don't."""
-        answers = await self._group.ask_all(STATUS, gives=Status, within=STATUS_S)
-        answers += await self._group.ask_writer(STATUS, gives=Status, within=STATUS_S)
+        answers, writers_answers = await self._all(STATUS, gives=Status, within=STATUS_S)
         workers = [self._worker(slot) for slot in self._group.slots]
         writers = [self._worker(slot) for slot in self._group.writers]
-        status = together([told for _, told in answers], workers, writers)
+        status = together([told for _, told in (*answers, *writers_answers)], workers, writers)
         status.version = __version__
         status.state_dir = str(self._group.in_force.settings.state_dir)
         status.pid = os.getpid()
@@ -71,12 +73,22 @@ class Answers:
         return await self.status()
 
     async def _metrics(self, _asker: Child, _: object) -> list[Series]:
-        wanted: dict[str, Any] = {"gives": list[Series], "within": METRICS_S}
-        for child, series in await self._group.ask_all(METRICS, **wanted):
+        answers, writers_answers = await self._all(METRICS, gives=list[Series], within=METRICS_S)
+        for child, series in answers:
             self._series.told(child.slot, series)
-        for _, series in await self._group.ask_writer(METRICS, **wanted):
+        for _, series in writers_answers:
             self._series.told(_OF_WRITER, series)
         return self._series.all()
+
+    async def _all(
+        self, kind: str, *, gives: type[T], within: float
+    ) -> tuple[list[tuple[Child, T]], list[tuple[Child, T]]]:
+        """The answers of the workers, and of the writer: all are waited for at the same time."""
+        workers, writers = await asyncio.gather(
+            self._group.ask_all(kind, gives=gives, within=within),
+            self._group.ask_writer(kind, gives=gives, within=within),
+        )
+        return workers, writers
 
     async def _last_metrics(self, child: Child, series: list[Series]) -> None:
         self._series.told(child.slot, series)
