@@ -252,17 +252,19 @@ class Group:
     async def _keep(self, slot: Slot) -> None:
         """Replace the slot's child whenever it has ended."""
         while True:
-            how, ran, level = "could not be started", 0.0, "ERROR"
+            how, level, pause, often = "could not be started", "ERROR", 0.0, ""
+            ran, was_asked = 0.0, False
             if (child := slot.child) is not None:
                 status = await child.ended()
                 ran = self._clock.monotonic() - child.began
                 how = f"(pid {child.pid}) {how_it_ended(status)} after {ran:.1f} s"
-                level = "ERROR" if status else "WARNING"  # it was asked to end
+                was_asked = child.has_served and not status
+                level = "WARNING" if was_asked else "ERROR"
                 self._bury(slot)
-            pause = slot.backoff.pause(ran)
+            if not was_asked:
+                pause, ends = slot.backoff.pause(ran), slot.backoff.ends
+                often = f", {ends} times in a row" if ends > 1 else ""
             when = f"in {pause:g} s" if pause else "at once"
-            ends = slot.backoff.ends
-            often = f", {ends} times in a row" if ends > 1 else ""
             text = "{} {}{}: it is started again {}"
             logger.log(level, text, slot.name, how, often, when)
             await asyncio.sleep(pause)

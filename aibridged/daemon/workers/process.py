@@ -40,8 +40,12 @@ class Child:
     @property
     def serves(self) -> bool:
         """Whether it has started, and hasn't ended."""
-        started = self.started
-        return started.done() and started.result() is None and not self.channel.closed.is_set()
+        return self.has_served and not self.channel.closed.is_set()
+
+    @property
+    def has_served(self) -> bool:
+        """Whether it has started."""
+        return self.started.done() and self.started.result() is None
 
     def kill(self) -> None:
         """End it at once."""

@@ -81,6 +81,12 @@ async def test_it_is_one_daemon(start_group, tmp_path):
         await group.until("ended with status 0")
         await group.until("serves again")
         assert first not in group.workers
+        # However often that is, it is no crash.
+        os.kill(group.workers[-1], signal.SIGTERM)
+        await group.until("serves again", 2)
+        [*renewed] = group.said("ended with status 0")
+        assert len(renewed) == 2
+        assert [line for line in renewed if "s: it is started again at once" in line] == renewed
 
         supervisor.terminate()
         assert (await hears(manager, "STOPPING")).startswith("STOPPING=1\nEXTEND_TIMEOUT_USEC=")
