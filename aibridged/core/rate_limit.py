@@ -22,7 +22,7 @@ RETRY_AFTER_S = 1
 MAX_REFUSED = 1000
 """How many callers are remembered as refused lately."""
 
-_ROUNDING_S = 1e-9  # what sums of times lose
+ROUNDING_S = 1e-9  # what sums of times lose
 
 
 def filled(empty_at: float, now: float, rate: int) -> float | None:
@@ -31,7 +31,7 @@ def filled(empty_at: float, now: float, rate: int) -> float | None:
     `empty_at` is that time so far; one that has passed, such as 0, is that of an empty bucket.
     """
     then = (empty_at if empty_at > now else now) + 1 / rate
-    return then if then <= now + 1 + _ROUNDING_S else None
+    return then if then <= now + 1 + ROUNDING_S else None
 
 
 class RateLimiter:

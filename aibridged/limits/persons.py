@@ -9,6 +9,7 @@ from aibridged.limits.keys import Keys, digest, lock_of
 from aibridged.limits.rates import SharedRateLimiter
 from aibridged.limits.region import Region
 from aibridged.limits.timed_table import TimedTable
+from aibridged.limits.uncounted import Entry, Uncounted
 
 _MOST = 60_000  # of the two bytes that each worker counts with
 
@@ -16,19 +17,26 @@ _MOST = 60_000  # of the two bytes that each worker counts with
 class SharedPersonLimits(PersonLimits):
     """The limits of persons in one worker, which has the place `slot` among the others.
 
-    Each worker counts its own requests of a person. Where the lock of a person can't be had, the
-    request is refused; where a stopped worker keeps it, or all records that the person may have are
-    taken, each of the others goes by its share of the limit, and at least 1.
+    Each worker counts its own requests of a person. Where the lock of a person can't be had, half
+    of the places are to be had without (`uncounted`); where a stopped worker keeps it, or all
+    records that the person may have are taken, each of the others goes by its share of the limit,
+    and at least 1.
     """
 
-    def __init__(self, clock: Clock, region: Region, slot: int) -> None:
+    def __init__(self, clock: Clock, uncounted: Uncounted, region: Region, slot: int) -> None:
         super().__init__(clock)
         area = region.layout.places
         self._rates = SharedRateLimiter(
-            1, clock, region, TimedTable(region, region.layout.persons), purpose=b"person"
+            1,
+            clock,
+            uncounted,
+            region,
+            TimedTable(region, region.layout.persons),
+            purpose=b"person",
         )
         self._bytes, self._shorts, self._locks = region.bytes, region.shorts, region.locks
         self._workers = region.layout.workers
+        self._uncounted = uncounted
         self._keys = Keys(region, area.keys)
         self._offset, self._size = area.records.offset, area.records.size
         self._all = struct.Struct(f"{self._workers}H").unpack_from
@@ -46,14 +54,17 @@ class SharedPersonLimits(PersonLimits):
         key = digest(person.encode(errors="surrogatepass"), b"place")
         lock = lock_of(key)
         if not self._locks.take(lock):
-            return self._locks.is_stuck(lock) and self._take_of_share(person, most)
+            if self._locks.is_stuck(lock):
+                return self._take_of_share(person, most)
+            return self._take_without(key, person, most)
         try:
             at = self._record(key)
             if at is None:
                 return self._take_of_share(person, most)
             own = at // 2 + self._slot
             self._shorts[own] += 1
-            if sum(self._all(self._bytes, at)) > min(most, _MOST):
+            taken, most = sum(self._all(self._bytes, at)), min(most, _MOST)
+            if taken + taken > most and taken + self._uncounted.of_all(key) > most:
                 self._shorts[own] -= 1
                 return False
             self._shared.setdefault(person, [own, 0])[1] += 1
@@ -62,6 +73,13 @@ class SharedPersonLimits(PersonLimits):
             self._locks.give(lock)
 
     def release(self, person: str) -> None:
+        if self._in_flight:
+            key = digest(person.encode(errors="surrogatepass"), b"place")
+            entry = Entry(self._count, key, (person,))
+            if self._uncounted.number(entry):
+                self._uncounted.give_back(entry)
+                super().release(person)
+                return
         held = self._shared.get(person)
         if held is None:
             super().release(person)
@@ -70,6 +88,29 @@ class SharedPersonLimits(PersonLimits):
         held[1] -= 1
         if not held[1]:
             del self._shared[person]
+
+    def _take_without(self, key: bytes, person: str, most: int) -> bool:
+        def room() -> float:
+            number = self._keys.find(key)
+            at = self._offset + number * self._size
+            return min(most, _MOST) / 2 - (sum(self._all(self._bytes, at)) if number >= 0 else 0)
+
+        entry = Entry(self._count, key, (person,))
+        if not self._uncounted.admit(entry, room):
+            return False
+        self._in_flight[person] = self._in_flight.get(person, 0) + 1
+        return True
+
+    def _count(self, key: bytes, number: int, person: str) -> None:
+        """Move places that were taken without the lock to the memory."""
+        at = self._record(key)
+        if at is None:
+            return  # they are of the share now
+        own = at // 2 + self._slot
+        self._shorts[own] += number
+        self._shared.setdefault(person, [own, 0])[1] += number
+        for _ in range(number):
+            super().release(person)
 
     def _take_of_share(self, person: str, most: int) -> bool:
         shared = self._shared.get(person, (0, 0))[1]

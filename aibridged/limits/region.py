@@ -36,6 +36,7 @@ REFUSED = 2048
 PLACES = 16_384
 CIRCUITS = 8192
 SESSIONS = 4096
+UNCOUNTED = 1024
 
 CIRCUIT = struct.Struct("QddIIII")
 """State and generation, when it ends, when it was asked; failures, successes, admitted, unused."""
@@ -90,6 +91,7 @@ class Layout:
         )
         self.locks = self._add(LOCK_SIZE, LOCKS)
         self.slots = self._add(8, workers)
+        self.uncounted = self._add(8 * workers, UNCOUNTED)
         self.callers = self._keyed(8, CALLERS)
         self.persons = self._keyed(8, CALLERS)
         self.refused = self._keyed(8, REFUSED)

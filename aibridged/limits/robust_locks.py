@@ -12,6 +12,7 @@ Source: pthread_mutexattr_setrobust(3) and pthread_mutexattr_setpshared(3); glib
 import ctypes
 import errno
 import os
+from collections.abc import Callable
 
 from loguru import logger
 
@@ -42,6 +43,8 @@ class RobustLocks:
         self._busy_since = [0.0] * count  # the first wait in vain; 0: none since it was had
         self._waits_from = [0.0] * count
         self._stuck = [False] * count
+        self.when_had_again: Callable[[int], None] = _nothing
+        """Called with the number of a lock that is had after it was waited for in vain."""
         self._try = _LIBRARY.pthread_mutex_trylock
         self._unlock = _LIBRARY.pthread_mutex_unlock
 
@@ -66,6 +69,11 @@ class RobustLocks:
             return True
         return self._take_slowly(number, code)
 
+    def take_if_free(self, number: int) -> bool:
+        """The same without waiting."""
+        code = self._try(self._locks[number])
+        return code != errno.EBUSY and self._take_slowly(number, code)
+
     def give(self, number: int) -> None:
         """Give a lock back."""
         self._unlock(self._locks[number])
@@ -87,8 +95,10 @@ class RobustLocks:
         if code == errno.EOWNERDEAD:
             code = _LIBRARY.pthread_mutex_consistent(self._locks[number])
         _check(code)
-        self._busy_since[number] = self._waits_from[number] = 0.0
         self._stuck[number] = False
+        if self._busy_since[number]:
+            self._busy_since[number] = self._waits_from[number] = 0.0
+            self.when_had_again(number)
         return True
 
     def _waited_in_vain(self, number: int, since: float) -> None:
@@ -102,6 +112,10 @@ class RobustLocks:
                 STUCK_S,
             )
         self._waits_from[number] = now + PAUSE_S
+
+
+def _nothing(_number: int) -> None:
+    pass
 
 
 def _check(code: int) -> None:

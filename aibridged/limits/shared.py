@@ -21,6 +21,7 @@ from aibridged.limits.region import Region, make
 from aibridged.limits.sessions import SharedSessions
 from aibridged.limits.slots import SharedSlots, clear_slots
 from aibridged.limits.timed_table import TimedTable
+from aibridged.limits.uncounted import Uncounted, clear_uncounted
 
 
 class SharedLimits:
@@ -80,10 +81,12 @@ class SharedLimiters:
         self._refused = TimedTable(region, layout.refused)
         self._counts = TimedTable(region, layout.counts)
         self._values = TimedTable(region, layout.values)
+        self._uncounted = Uncounted(region, slot)
         _clear(region, slot)
 
     def close(self) -> None:
         """Unmap the memory; nothing made here may be used any more."""
+        self._uncounted.close()
         self._region.close()
 
     def slots(self, limit: int) -> Slots:
@@ -91,20 +94,31 @@ class SharedLimiters:
 
     def callers(self, rate: int) -> RateLimiter:
         return SharedRateLimiter(
-            rate, self._clock, self._region, self._callers, refused=self._refused
+            rate, self._clock, self._uncounted, self._region, self._callers, refused=self._refused
         )
 
     def rate_limiter(self, rate: int, purpose: str) -> RateLimiter:
         return SharedRateLimiter(
-            rate, self._clock, self._region, self._persons, purpose=purpose.encode()
+            rate,
+            self._clock,
+            self._uncounted,
+            self._region,
+            self._persons,
+            purpose=purpose.encode(),
         )
 
     def person_limits(self) -> PersonLimits:
-        return SharedPersonLimits(self._clock, self._region, self._slot)
+        return SharedPersonLimits(self._clock, self._uncounted, self._region, self._slot)
 
     def guesses(self, most: int, period_s: float, purpose: str) -> Guesses:
         return SharedGuesses(
-            most, period_s, self._clock, self._region, self._counts, purpose.encode()
+            most,
+            period_s,
+            self._clock,
+            self._uncounted,
+            self._region,
+            self._counts,
+            purpose.encode(),
         )
 
     def kept(self, most: int, purpose: str) -> Kept:
@@ -120,4 +134,5 @@ class SharedLimiters:
 def _clear(region: Region, slot: int) -> None:
     clear_slots(region, slot)
     clear_places(region, slot)
+    clear_uncounted(region, slot)
     CircuitRecords(region).forget_probes(slot)

@@ -25,6 +25,18 @@ class TimedTable(Keys):
         """The times of all records; 0 where there is none."""
         return [*self.times[self.first : self._end : self.step].tolist()]
 
+    def peek(self, key: bytes) -> list[float]:
+        """A key's record without the lock; zeros without one.
+
+        Each number is whole, and each is the key's, but they may be of two states.
+        """
+        index = self.index(key)
+        if index >= 0:
+            record = [*self.times[index : index + self.step].tolist()]
+            if self.index(key) == index:
+                return record
+        return [0.0] * self.step
+
     def claim(self, key: bytes) -> int:
         """The index of the time of a new record for a key, which is 0 like those behind it."""
         start = self.places(key).start

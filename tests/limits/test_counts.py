@@ -31,10 +31,26 @@ def test_guesses_of_several_purposes_are_apart(attach):
     assert limiters.guesses(1, 60.0, "device").take(b"a")
 
 
-def test_guesses_are_refused_while_the_lock_is_busy(attach, busy):
+def test_while_the_lock_is_busy_half_of_the_guesses_are_to_be_had(attach, busy):
     guesses = attach(0).guesses(5, 60.0, "page")
-    assert not guesses.take(b"a")
+    assert [guesses.take(b"a") for _ in range(3)] == [True, True, False]
     guesses.give_back(b"a")
+    assert [guesses.take(b"a") for _ in range(2)] == [True, False]
+
+
+def test_guesses_without_the_lock_are_counted_and_given_back(attach, region, clock):
+    one, other = (attach(slot).guesses(6, 60.0, "page") for slot in range(2))
+    assert one.take(b"a")
+    all_locks = range(region.layout.locks.count)
+    for lock in all_locks:
+        region.locks.take(lock)
+    assert one.take(b"a")
+    other.give_back(b"a")  # of the first
+    for lock in all_locks:
+        region.locks.give(lock)
+    assert [other.take(b"a") for _ in range(6)] == [True] * 5 + [False]
+    clock.advance(60)
+    assert [one.take(b"a") for _ in range(7)] == [True] * 5 + [False] * 2, "counts in this period"
 
 
 def test_values_are_seen_by_all_workers_until_they_expire(attach, clock):

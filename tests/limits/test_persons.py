@@ -1,3 +1,5 @@
+import pytest
+
 from aibridged.limits import keys, robust_locks
 from aibridged.limits.persons import SharedPersonLimits
 from aibridged.limits.region import WAYS
@@ -31,10 +33,35 @@ def test_a_dead_workers_places_are_given_back(attach, memory):
     assert not other.take("ann", 2)
 
 
-def test_a_request_is_refused_while_the_lock_of_its_person_is_busy(attach, busy):
+def test_while_the_lock_of_a_person_is_busy_half_is_to_be_had(attach, busy):
     limits = attach(0).person_limits()
-    assert not limits.take("ann", 6)
-    assert not limits.admit("ann", 6)
+    assert [limits.take("ann", 6) for _ in range(4)] == [True] * 3 + [False]
+    assert [limits.admit("ann", 6) for _ in range(4)] == [True] * 3 + [False]
+    assert not limits.take("bob", 1)
+    limits.release("ann")
+    assert [limits.take("ann", 6) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize("released_before", [True, False])
+def test_places_that_were_taken_without_the_lock_are_counted_and_given_back(
+    attach, region, released_before
+):
+    one, other = (attach(slot).person_limits() for slot in range(2))
+    assert one.take("ann", 6)
+    lock = keys.lock_of(keys.digest(b"ann", b"place"))
+    region.locks.take(lock)
+    assert [each.take("ann", 6) for each in (one, other, one)] == [True, True, False]
+    if released_before:
+        one.release("ann")
+        assert one.take("ann", 6)
+    region.locks.give(lock)
+    assert [other.take("ann", 6) for _ in range(4)] == [True] * 3 + [False]
+    assert not one.take("ann", 6)
+    for limits, held in ((one, 2), (other, 4)):
+        for _ in range(held):
+            limits.release("ann")
+        assert len(limits) == 0
+    assert [one.take("ann", 6) for _ in range(7)] == [True] * 6 + [False]
 
 
 def test_each_goes_by_its_share_where_a_stopped_worker_has_the_lock(attach, region, monkeypatch):

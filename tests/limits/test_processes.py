@@ -165,9 +165,57 @@ def test_kills_in_the_middle_lose_no_slot_and_make_none(group):
     assert seen.counts[REFUSED] > 0
 
 
-def test_a_rate_holds_for_all_workers_in_any_stretch_of_time(group):
+def test_places_of_a_person_are_never_more_while_holders_of_locks_are_preempted(group):
+    group.start(0, "preempted", 30)
+    for slot in range(1, WORKERS):
+        group.start(slot, "persons", 3, 5000)
+    group.go()
+    most, seen = most_at_once(group.told())
+    assert most <= 3
+    assert seen[TAKEN] == seen[GIVEN] > 0
+    left = SharedLimits.attach(group.memory.fileno(), 0, worker_process.LastReading())
+    assert [left.person_limits().take("ann", 3) for _ in range(4)] == [True] * 3 + [False]
+    left.close()
+
+
+def test_callers_far_below_their_limits_are_never_refused(group):
+    group.start(0, "preempted", 30)
+    for slot in range(1, WORKERS):
+        group.start(slot, "far_below", 3000)
+    group.go()
+    _, seen = most_at_once(group.told())
+    assert seen == {TAKEN: 3000 * (WORKERS - 1)}
+
+
+def test_what_a_killed_worker_had_still_to_count_is_in_the_callers_favour(group, clock):
+    group.start(0, "hold")
+    group.go()
+    assert group.next().what == TAKEN
+    group.start(1, "keeps", 10, 3)
+    assert group.next().what == READY
+    os.write(group._go, b"x")
+    assert [group.next().what for _ in range(9)] == [TAKEN] * 9
+    other = SharedLimits.attach(group.memory.fileno(), 2, clock)
+    callers, persons = other.callers(10), other.person_limits()
+    guesses = other.guesses(10, 60.0, "page")
+    all_of_them = (
+        lambda: callers.admit(TOKEN),
+        lambda: persons.take("ann", 10),
+        lambda: guesses.take(b"network"),
+    )
+    assert [sum(each() for _ in range(10)) for each in all_of_them] == [2, 2, 2], "of half"
+    group.kill(0)
+    assert [sum(each() for _ in range(10)) for each in all_of_them] == [5, 5, 5]
+    group.kill(1)
+    assert [sum(each() for _ in range(10)) for each in all_of_them] == [3, 3, 3]
+    other.close()
+
+
+@pytest.mark.parametrize("others", ["rates", "preempted"])
+def test_a_rate_holds_for_all_workers_in_any_stretch_of_time(group, others):
     rate = 200
-    for slot in range(WORKERS):
+    group.start(0, others, rate if others == "rates" else 40)
+    for slot in range(1, WORKERS):
         group.start(slot, "rates", rate)
     group.go()
     times = sorted(each.at for each in group.told())

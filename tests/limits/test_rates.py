@@ -73,8 +73,34 @@ def test_the_number_of_callers_that_are_known_as_refused_is_bounded(limiters):
     assert limiters[1].refused_within(60) == MAX_REFUSED
 
 
-def test_a_request_is_refused_while_the_lock_of_its_caller_is_busy(limiters, busy):
+def test_while_the_lock_of_a_caller_is_busy_half_of_the_bucket_is_filled(limiters, busy):
+    assert let_through(limiters, 30) == 5
+
+
+def test_what_was_admitted_without_the_lock_counts(limiters, region, clock):
+    all_locks = range(region.layout.locks.count)
+    assert let_through(limiters, 3) == 3
+    for lock in all_locks:
+        region.locks.take(lock)
+    assert let_through(limiters[:2], 30) == 2
+    for lock in all_locks:
+        region.locks.give(lock)
+    assert let_through(limiters[2:], 30) == 5, "by those that don't have it in the bucket yet"
     assert let_through(limiters, 30) == 0
+    clock.advance(0.5)
+    assert let_through(limiters, 30) == 5
+    clock.advance(3600)
+    assert let_through(limiters, 30) == 10
+
+
+def test_at_the_limit_a_request_is_refused_while_the_lock_of_its_caller_is_busy(limiters, region):
+    assert let_through(limiters, 5) == 5
+    for lock in range(region.layout.locks.count):
+        region.locks.take(lock)
+    assert let_through(limiters, 30) == 0
+    for each in limiters:
+        each.rate = 1
+    assert let_through(limiters, 30, b"another") == 0
 
 
 def test_each_goes_by_its_share_where_a_stopped_worker_has_the_lock(limiters, stopped, clock):

@@ -13,7 +13,7 @@ import time
 from aibridged.clock import SystemClock
 from aibridged.core.breaker import Admission, BreakerKey
 from aibridged.core.circuit import BreakerSettings, State
-from aibridged.limits.robust_locks import RobustLocks
+from aibridged.limits.robust_locks import WAIT_S, RobustLocks
 from aibridged.limits.shared import SharedLimiters, SharedLimits
 
 RECORD = struct.Struct("ccxxid")
@@ -58,10 +58,13 @@ def slots(limiters: SharedLimiters, slot: int, limit: int, rounds: int) -> None:
 def persons(limiters: SharedLimiters, slot: int, limit: int, rounds: int) -> None:
     made = limiters.person_limits()
     for number in range(rounds):
-        if made.take("ann", limit):
+        held = 0
+        while held < 2 and made.take("ann", limit):
             tell(TAKEN, slot)
-            if number % 3 == 0:
-                os.sched_yield()
+            held += 1
+        if number % 3 == 0:
+            os.sched_yield()
+        for _ in range(held):
             tell(GIVEN, slot)
             made.release("ann")
 
@@ -108,6 +111,43 @@ def sessions(limiters: SharedLimiters, slot: int, most: int) -> None:
             tell(TAKEN, slot)
 
 
+def far_below(limiters: SharedLimiters, slot: int, rounds: int) -> None:
+    """Asks for little of what it may have."""
+    callers, persons = limiters.callers(1_000_000), limiters.person_limits()
+    guesses = limiters.guesses(1_000_000, 60.0, "page")
+    for _ in range(rounds):
+        had = (
+            callers.admit(TOKEN),
+            persons.admit("ann", 1_000_000),
+            persons.take("ann", 1000),
+            guesses.take(b"network"),
+        )
+        tell(TAKEN if all(had) else REFUSED, slot)
+        guesses.give_back(b"network")
+        persons.release("ann")
+
+
+def keeps(limiters: SharedLimiters, slot: int, limit: int, most: int) -> None:
+    """Takes some of everything, and is killed with it."""
+    callers, persons = limiters.callers(limit), limiters.person_limits()
+    guesses = limiters.guesses(limit, 60.0, "page")
+    for _ in range(most):
+        tell(TAKEN if callers.admit(TOKEN) else REFUSED, slot)
+        tell(TAKEN if persons.take("ann", limit) else REFUSED, slot)
+        tell(TAKEN if guesses.take(b"network") else REFUSED, slot)
+    time.sleep(60)
+
+
+def preempted(locks: RobustLocks, rounds: int) -> None:
+    """Has no processor for longer than the others wait, whenever it has all locks."""
+    for _ in range(rounds):
+        taken = [number for number in range(len(locks._locks)) if locks.take(number)]
+        time.sleep(2 * WAIT_S)
+        for number in taken:
+            locks.give(number)
+        time.sleep(WAIT_S)
+
+
 def hold(locks: RobustLocks, slot: int) -> None:
     """Take all locks, and be killed or stopped with them."""
     for number in range(len(locks._locks)):
@@ -124,6 +164,8 @@ def main() -> None:
     os.read(0, 1)  # until all are ready
     if what == "hold":
         hold(limiters._region.locks, int(slot))
+    elif what == "preempted":
+        preempted(limiters._region.locks, int(numbers[0]))
     elif what == "rates":
         rates(limiters, int(slot), int(numbers[0]), clock)
     else:
