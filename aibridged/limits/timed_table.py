@@ -32,7 +32,7 @@ class TimedTable(Keys):
         """
         index = self.index(key)
         if index >= 0:
-            record = [*self.times[index : index + self.step].tolist()]
+            record: list[float] = [*self.times[index : index + self.step].tolist()]
             if self.index(key) == index:
                 return record
         return [0.0] * self.step
