@@ -101,6 +101,8 @@ def test_at_the_limit_a_request_is_refused_while_the_lock_of_its_caller_is_busy(
     for each in limiters:
         each.rate = 1
     assert let_through(limiters, 30, b"another") == 0
+    for lock in range(region.layout.locks.count):
+        region.locks.give(lock)
 
 
 def test_each_goes_by_its_share_where_a_stopped_worker_has_the_lock(limiters, stopped, clock):
