@@ -187,7 +187,10 @@ def test_callers_far_below_their_limits_are_never_refused(group):
     assert seen == {TAKEN: 3000 * (WORKERS - 1)}
 
 
-def test_what_a_killed_worker_had_still_to_count_is_in_the_callers_favour(group, clock):
+def test_what_a_killed_worker_had_still_to_count_is_in_the_callers_favour(
+    group, clock, monkeypatch
+):
+    monkeypatch.setattr(robust_locks, "STUCK_S", 3600)
     group.start(0, "hold")
     group.go()
     assert group.next().what == TAKEN
