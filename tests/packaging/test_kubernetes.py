@@ -207,7 +207,7 @@ def breaches(pod: Manifest) -> Iterator[str]:
             yield "may gain privileges"
         if own.get("capabilities") != {"drop": ["ALL"]}:
             yield "keeps capabilities"
-        if any("hostPort" in port for port in each["ports"]):
+        if any("hostPort" in port for port in each.get("ports", ())):
             yield "hostPort"
 
 
@@ -271,3 +271,21 @@ def test_the_ingress_passes_streams_on_as_they_come(applied, beside, settings):
     ports = applied["Service", service["name"]]["spec"]["ports"]
     assert service["port"]["name"] in {each["name"] for each in ports}
     assert [rule["host"]] == ingress["spec"]["tls"][0]["hosts"]
+
+
+@pytest.mark.parametrize("applied", ["replicas.yaml"], indirect=True)
+def test_the_upgrade_is_of_the_replicas_database_and_reached_by_no_service(
+    applied, container, root
+):
+    upgrade = manifests(root / "packaging" / "kubernetes", "upgrade.yaml")
+    template = upgrade["Job", "aibridged-upgrade"]["spec"]["template"]
+    [own] = template["spec"]["containers"]
+    assert own["image"] == container["image"]
+    assert own["args"] == ["db", "upgrade"]
+    assert own["env"] == [each for each in container["env"] if each in own["env"]]
+    mount = {each["name"]: each for each in container["volumeMounts"]}
+    assert own["volumeMounts"] == [mount["postgres"], mount["state"]]
+    assert list(breaches(template["spec"])) == []
+    for (kind, _), each in applied.items():
+        if kind == "Service":
+            assert not each["spec"]["selector"].items() <= template["metadata"]["labels"].items()
