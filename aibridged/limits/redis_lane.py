@@ -164,9 +164,7 @@ class Lane:
         )
         try:
             async with deadline(DEADLINE_S):
-                self._is_roomy, answers = decode(
-                    await session.evaluate(encode(batch)), len(operations)
-                )
+                self._is_roomy, answers = decode(await session.evaluate(encode(batch)), operations)
         except BaseException:
             self._holder.unsettled(holdings, operations)
             _answer_none(taken)

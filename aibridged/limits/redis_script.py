@@ -168,6 +168,7 @@ class BadAnswerError(Exception):
 
 
 _CROWDED, _ROOMY = 1, 2
+_LAST_CODE = max(Code)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_answer = msgspec.msgpack.Decoder(tuple[int, list[int | list[tuple[str, int]]]]).decode
@@ -186,8 +187,12 @@ def encode(batch: Batch) -> bytes:
     return _encode(batch)
 
 
-def decode(answer: Any, operations: int) -> tuple[bool, list[int | list[tuple[str, int]]]]:
-    """Whether at most half of the slots are in use, and the answers to so many operations.
+def decode(
+    answer: Any, operations: Sequence[Operation]
+) -> tuple[bool, list[int | list[tuple[str, int]]]]:
+    """Whether at most half of the slots are in use, and the answers to these operations.
+
+    Each answer is one that the script gives to its operation.
 
     Raises:
         BadAnswerError: these aren't.
@@ -196,9 +201,19 @@ def decode(answer: Any, operations: int) -> tuple[bool, list[int | list[tuple[st
         state, answers = _decode_answer(answer)
     except (msgspec.DecodeError, msgspec.ValidationError, TypeError):
         raise BadAnswerError("Redis's answer is not the script's") from None
-    if state not in (_CROWDED, _ROOMY) or len(answers) != operations:
-        raise BadAnswerError(f"Redis has {len(answers)} answers to {operations} questions")
+    if state not in (_CROWDED, _ROOMY) or len(answers) != len(operations):
+        raise BadAnswerError(f"Redis has {len(answers)} answers to {len(operations)} questions")
+    if not all(map(_answers, operations, answers)):
+        raise BadAnswerError("Redis has an answer that isn't to what it was asked")
     return state == _ROOMY, answers
+
+
+def _answers(operation: Operation, answer: int | list[tuple[str, int]]) -> bool:
+    if isinstance(answer, list):
+        return isinstance(operation, OpenCircuits) and len(answer) <= MAX_CIRCUITS
+    if isinstance(operation, OpenCircuits):
+        return False
+    return 0 <= answer <= (_LAST_CODE if isinstance(operation, Ask) else 1)
 
 
 def decode_news(message: Any) -> News | None:

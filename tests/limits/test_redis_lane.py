@@ -7,7 +7,7 @@ import pytest
 from loguru import logger
 
 from aibridged.limits.redis_lane import MOST_AT_ONCE, MOST_WAITING, Holder, Holdings, Lane
-from aibridged.limits.redis_script import Ask, BadAnswerError
+from aibridged.limits.redis_script import Ask, BadAnswerError, Code
 from aibridged.tasks import Tasks
 from tests.waiting import until
 
@@ -15,13 +15,14 @@ from tests.waiting import until
 class Nothing(Holder):
     def __init__(self):
         self.batches = []
+        self.settled = []
 
     def holdings(self, operations, *, all):
         self.batches.append(len(operations))
         return Holdings(0, 0, [], more=False)
 
     def settle(self, operation, answer):
-        pass
+        self.settled.append(answer)
 
     def unsettled(self, holdings, operations):
         pass
@@ -101,6 +102,17 @@ async def test_what_waits_is_answered_at_once_and_nothing_waits_then(lane, answe
     assert len(told) == 2
     assert "goes on with its share" in told[0]
     assert "is back" in told[1]
+
+
+async def test_of_a_batch_with_an_unknown_answer_nothing_is_counted(lane):
+    async def half_known(operations):
+        return msgspec.msgpack.encode([1, [0, max(Code) + 1][: len(operations)]])
+
+    lane.server.answer = half_known
+    asked = [lane.ask(Ask(slot=1)) for _ in range(2)]
+    assert await asyncio.gather(*asked) == [None, None]
+    assert lane.holder.settled == []
+    assert lane.outages == 1
 
 
 async def test_all_that_waits_goes_in_one_batch_which_has_a_bound(lane):

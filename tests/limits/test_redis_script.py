@@ -3,7 +3,15 @@
 import msgspec
 import pytest
 
-from aibridged.limits.redis_script import BadAnswerError, decode
+from aibridged.limits.redis_script import (
+    MAX_CIRCUITS,
+    Ask,
+    BadAnswerError,
+    Code,
+    OpenCircuits,
+    Success,
+    decode,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,9 +32,29 @@ from aibridged.limits.redis_script import BadAnswerError, decode
 )
 def test_an_answer_that_is_none(answer):
     with pytest.raises(BadAnswerError):
-        decode(answer, 2)
+        decode(answer, [Ask(), Ask()])
+
+
+@pytest.mark.parametrize(
+    ("operation", "answer"),
+    [
+        (Ask(), max(Code) + 1),
+        (Ask(), -1),
+        (Ask(), [["a", 1]]),
+        (Success("k"), 2),
+        (Success("k"), []),
+        (OpenCircuits(), 0),
+        (OpenCircuits(), [["a", 1]] * (MAX_CIRCUITS + 1)),
+    ],
+)
+def test_an_answer_to_something_else(operation, answer):
+    with pytest.raises(BadAnswerError, match="asked"):
+        decode(msgspec.msgpack.encode([1, [answer]]), [operation])
 
 
 def test_an_answer():
-    assert decode(msgspec.msgpack.encode([1, [4, [["a", 1]]]]), 2) == (False, [4, [("a", 1)]])
-    assert decode(msgspec.msgpack.encode([2, []]), 0) == (True, [])
+    operations = [*(Ask() for _ in Code), Success("k"), OpenCircuits()]
+    answers = [*map(int, Code), 1, [["a", 1]]]
+    found = decode(msgspec.msgpack.encode([1, answers]), operations)
+    assert found == (False, [*Code, 1, [("a", 1)]])
+    assert decode(msgspec.msgpack.encode([2, []]), []) == (True, [])
