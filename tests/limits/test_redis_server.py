@@ -20,11 +20,18 @@ from tests.waiting import until
 DOCS = Path(__file__).parents[2] / "docs" / "replicas.md"
 
 
-async def test_the_rights_that_the_docs_name_are_enough(patient, join, redis_server):
-    (rules,) = re.findall(r"ACL SETUSER (aibridged [^`]*)```", DOCS.read_text())
-    redis_server.client.execute_command("ACL", "SETUSER", *rules.split())
-    url = f"{redis_server.url}?password=PASSWORD".replace("unix://", "unix://aibridged@")
-    replica = await join(slots=1, rate=5, url=url)
+def _as_user(url):
+    return f"{url}?password=PASSWORD".replace("unix://", "unix://aibridged@")
+
+
+async def test_the_rights_that_the_docs_name_are_enough(patient, join, redis_server, tmp_path):
+    (line,) = re.findall(r"^user aibridged .*$", DOCS.read_text(), re.MULTILINE)
+    redis_server.kill()
+    settings = tmp_path / "redis.conf"
+    settings.write_text(f"{line}\n")
+    redis_server.command.insert(1, str(settings))
+    redis_server.start()
+    replica = await join(slots=1, rate=5, url=_as_user(redis_server.url))
     await until(lambda: replica.lane.is_up and replica.news.is_listening)
     wanted = Wanted(slot=True, caller=b"x" * 16, rate=5)
     assert await replica.limits.admit(wanted, replica.rates) is Code.ADMITTED
