@@ -27,6 +27,8 @@ while at most half of all slots are in use."""
 MOST_AT_ONCE = 128
 """Operations in a batch: the script takes about a millisecond for them."""
 MOST_WAITING = 10_000
+MOST_REASONS = 5
+"""Reasons of one outage that are logged, each of them once."""
 _LAST_LOOK_S = 0.002
 _BACKOFF_S = (0.0, 0.1, 0.2, 0.4, 0.8, 1.0)
 
@@ -84,7 +86,7 @@ class Lane:
         self._reporting: asyncio.TimerHandle | None = None
         self._is_roomy = self._reports_soon = False
         self._failures = 0
-        self._told = False
+        self._told: set[str] = set()
 
     def ask(self, operation: Operation) -> asyncio.Future[Answer | None] | None:
         """Have an operation done, and its answer; None: Redis is away."""
@@ -183,7 +185,7 @@ class Lane:
         self.is_up = True
         self._failures = 0
         if self._told:
-            self._told = False
+            self._told.clear()
             logger.info("Redis is back at {}: limits are shared again", self._server.place)
 
     def _down(self, error: BaseException) -> None:
@@ -194,13 +196,21 @@ class Lane:
         self._failures += 1
         waiting, self._waiting = self._waiting, deque()
         _answer_none(waiting)
-        if self._failures == 2 and not self._told:
-            self._told = True
+        if self._failures > 1:
+            self._tell_reason()
+
+    def _tell_reason(self) -> None:
+        if self.reason in self._told or len(self._told) == MOST_REASONS:
+            return
+        if self._told:
+            logger.warning("Redis is still away at {} ({})", self._server.place, self.reason)
+        else:
             logger.warning(
                 "Redis is away at {} ({}): this replica goes on with its share of the limits",
                 self._server.place,
                 self.reason,
             )
+        self._told.add(self.reason)
 
 
 @asynccontextmanager

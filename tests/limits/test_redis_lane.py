@@ -6,7 +6,15 @@ import msgspec
 import pytest
 from loguru import logger
 
-from aibridged.limits.redis_lane import MOST_AT_ONCE, MOST_WAITING, Holder, Holdings, Lane
+from aibridged.limits import redis_lane
+from aibridged.limits.redis_lane import (
+    MOST_AT_ONCE,
+    MOST_REASONS,
+    MOST_WAITING,
+    Holder,
+    Holdings,
+    Lane,
+)
 from aibridged.limits.redis_script import Ask, BadAnswerError, Code
 from aibridged.tasks import Tasks
 from tests.waiting import until
@@ -102,6 +110,25 @@ async def test_what_waits_is_answered_at_once_and_nothing_waits_then(lane, answe
     assert len(told) == 2
     assert "goes on with its share" in told[0]
     assert "is back" in told[1]
+
+
+async def test_each_reason_of_an_outage_is_logged_once_up_to_a_bound(lane, log_lines, monkeypatch):
+    monkeypatch.setattr(redis_lane, "_BACKOFF_S", (0.0,))
+    tried = []
+
+    async def changing(_operations):
+        tried.append(None)
+        raise OSError(f"reason {len(tried) // 2}")
+
+    lane.server.answer = changing
+    assert await lane.ask(Ask()) is None
+    await until(lambda: len(tried) > 4 * MOST_REASONS)
+    told = [line for line in log_lines() if "Redis is" in line]
+    assert ["still" in line for line in told] == [False] + [True] * (MOST_REASONS - 1)
+    assert all(f"(reason {number})" in line for number, line in enumerate(told, 1))
+    lane.server.answer = good
+    await until(lambda: lane.is_up)
+    assert "Redis is back" in log_lines()[-1]
 
 
 async def test_of_a_batch_with_an_unknown_answer_nothing_is_counted(lane):
