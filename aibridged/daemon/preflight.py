@@ -79,12 +79,17 @@ def _redis(settings: Settings) -> list[str]:
     if settings.redis_url is None:
         return []
     # It needs an extra.
-    from aibridged.limits.redis_server import why_away
+    from aibridged.limits.redis_server import lacks_rights, why_away
     from aibridged.limits.redis_session import place_of, reason_of
 
     url = settings.redis_url.reveal()
     if (error := why_away(url)) is None:
         return []
+    if lacks_rights(error):
+        return [
+            f"The Redis user lacks a command, keys or the channel at {place_of(url)}"
+            f" ({reason_of(error)}): see docs/replicas.md#what-is-in-redis."
+        ]
     return [
         f"Redis is away at {place_of(url)} ({reason_of(error)}): until it is there, each replica"
         " has its share of the limits."

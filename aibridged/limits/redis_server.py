@@ -1,13 +1,14 @@
 """Connections to a Redis or Valkey server. Needs the extra `redis`."""
 
 import asyncio
+import os
 from typing import Any
 
 from redis import Redis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError
 from redis.retry import Retry as SyncRetry
 
 from aibridged.limits.redis_script import (
@@ -17,9 +18,20 @@ from aibridged.limits.redis_script import (
     SHA,
     SPEND_LIMITS,
     BadAnswerError,
+    Batch,
+    Closed,
+    GiveBackGuess,
+    Leave,
+    Opened,
+    TakeGuess,
+    decode,
+    encode,
     encode_news,
 )
 from aibridged.limits.redis_session import CONNECT_S, Server, Session, place_of
+
+_NO_RIGHTS = ("ACL failure in script", "The user executing the script can't")
+"""How Redis 7 and Valkey say it of a command in a script, and how Redis 6 does."""
 
 
 class RedisServer(Server):
@@ -90,13 +102,33 @@ def _client(url: str) -> Redis:
 
 
 def why_away(url: str) -> Exception | None:
-    """Why a server can't be used at present, None if it can; it blocks, as `tell_once`."""
+    """Why a server can't be used at present, None if it can; it blocks, as `tell_once`.
+
+    All commands are tried that a daemon uses, with keys that nothing reads and that soon expire.
+    """
+    key = os.urandom(16).hex()
+    operations = (
+        TakeGuess(key, 1, 1),
+        GiveBackGuess(key),
+        Opened(key, "", 1),
+        Closed(key, ""),
+        Leave(),
+    )
+    batch = encode(Batch(key, 1, 1, 0, 0, (), operations))
     try:
-        with _client(url) as client:
-            client.ping()
+        with _client(url) as client, client.pubsub() as listener:
+            for words in (("EVAL", SCRIPT), ("EVALSHA", SHA)):
+                decode(client.execute_command(*words, 0, batch), operations)
+            listener.subscribe(CHANNEL)
+            listener.get_message(timeout=CONNECT_S)
     except RedisServer.failures as error:
         return error
     return None
+
+
+def lacks_rights(error: Exception) -> bool:
+    """Whether the user of Redis may not do what was asked, itself or in the script."""
+    return isinstance(error, NoPermissionError) or any(each in str(error) for each in _NO_RIGHTS)
 
 
 def tell_once(url: str) -> Exception | None:
