@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from aibridged.cli.cells import counted, printable
 from aibridged.cli.table import fitted, shortened, width
 from aibridged.config import durations
+from aibridged.counted import noun
 from aibridged.daemon.status_report import (
     Circuit,
     Circuits,
@@ -167,7 +168,15 @@ def _rate_limit(limit: RateLimit | None) -> str:
 
 
 def _redis(redis: Redis) -> str:
-    shares = f"limits are shared by {counted(redis.replicas, 'replica')}"
+    one, many = ("replica", "replicas")
+    if redis.expected != redis.replicas:  # it has workers
+        one, many = ("process", "processes")
+    seen, expected = f"{redis.processes:,}", f"{redis.expected:,}"
+    shares = f"limits are shared by {seen} of {expected} {noun(redis.expected, one, many)}"
+    if redis.processes > redis.expected:
+        shares = (
+            f"limits are shared by {seen} {many}, MORE THAN THE {expected} of --aibridge-replicas"
+        )
     if not redis.answers:
         why = f" ({printable(redis.reason)})" if redis.reason else ""
         shares = f"IT IS AWAY{why}, this replica has its share: 1/{redis.replicas:,} of the limits"

@@ -136,6 +136,8 @@ def _redis(replicas: Replicas | None) -> Redis | None:
         replicas=lane.replicas,
         outages=lane.outages,
         decided_here=replicas.limits.local,
+        processes=lane.seen,
+        expected=lane.expected,
     )
 
 

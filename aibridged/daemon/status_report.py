@@ -77,7 +77,8 @@ class Redis(msgspec.Struct):
     """The server by which replicas share limits: `location` has no credentials.
 
     `reason` says why it doesn't answer. Since the start it was away so many times, and so many
-    decisions were made with this replica's share.
+    decisions were made with this replica's share. So many `processes` share limits, and the
+    settings make so many `expected`: each replica has as many as it has workers.
     """
 
     location: str = ""
@@ -86,6 +87,8 @@ class Redis(msgspec.Struct):
     replicas: int = 1
     outages: int = 0
     decided_here: int = 0
+    processes: int = 1
+    expected: int = 1
 
 
 class Circuit(msgspec.Struct):

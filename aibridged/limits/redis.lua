@@ -6,16 +6,17 @@ local us = time[1] * 1000000 + time[2]
 local ms = math.floor(us / 1000)
 local me, number, replicas, limit, held, people, operations = spread(read(ARGV[1]))
 
-local living, others = {}, 0
+local living, others, seen = {}, 0, 1
 local known = call('HGETALL', P .. 'replicas')
 for i = 1, #known, 2 do
   local replica = known[i]
   local ends, last, count = string.match(known[i + 1], '^(%d+) (%d+) (%d+)$')
   ends, last, count = tonumber(ends), tonumber(last), tonumber(count)
   if replica == me then
-    if number <= last then return pack({0, {}}) end
+    if number <= last then return pack({0, {}, 0}) end
   elseif ends > ms then
     living[replica] = true
+    seen = seen + 1
     others = others + count
     if ends > ms + LEASE then -- the clock was set back
       call('HSET', P .. 'replicas', replica, format('%.0f %.0f %.0f', ms + LEASE, last, count))
@@ -169,4 +170,4 @@ else
   call('HSET', P .. 'replicas', me, lease)
   call('PEXPIRE', P .. 'replicas', 2 * LEASE)
 end
-return pack({limit > 0 and 2 * (others + held) > limit and 1 or 2, answers})
+return pack({limit > 0 and 2 * (others + held) > limit and 1 or 2, answers, seen})

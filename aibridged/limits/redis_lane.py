@@ -21,6 +21,8 @@ from aibridged.limits.redis_session import Server, Session, reason_of
 DEADLINE_S = 0.05
 BEAT_S = 1.0
 """A replica renews its lease so often, and notices so that an idle connection is lost."""
+TOO_MANY_BEATS = 60
+"""After so many beats with too many replicas that is warned of: new ones may replace old ones."""
 REPORT_S, ROOMY_REPORT_S = 0.005, 0.1
 """How long what was given back may wait for something else to be sent along with it; the latter
 while at most half of all slots are in use."""
@@ -66,7 +68,8 @@ class Holder:
 
 
 class Lane:
-    """Sends operations to Redis. `is_up` says whether it is there.
+    """Sends operations to Redis. `is_up` says whether it is there, `seen` how many processes share
+    the limits at present, of `expected` ones.
 
     Each replica has so many `workers`, each of which has a lane. For the event loop only.
     """
@@ -78,7 +81,7 @@ class Lane:
         self.outages = 0
         self._server = server
         self.replicas = replicas
-        self._clients = replicas * workers
+        self.seen, self.expected = 1, replicas * workers
         self._holder = holder
         self._number = 0
         self._waiting: deque[_Waiting] = deque()
@@ -87,6 +90,8 @@ class Lane:
         self._is_roomy = self._reports_soon = False
         self._failures = 0
         self._told: set[str] = set()
+        self._was_up = self._warned = False
+        self._beats_too_many = 0
 
     def ask(self, operation: Operation) -> asyncio.Future[Answer | None] | None:
         """Have an operation done, and its answer; None: Redis is away."""
@@ -148,6 +153,8 @@ class Lane:
             if beats:
                 beat_at = loop.time() + BEAT_S
             await self._exchange(session, all=beats)
+            if beats:
+                self._look_for_too_many()
 
     async def _exchange(self, session: Session, *, all: bool) -> None:
         self._stop_reporting()
@@ -158,7 +165,7 @@ class Lane:
         batch = Batch(
             self.replica,
             self._number,
-            self._clients,
+            self.expected,
             holdings.limit,
             holdings.held,
             holdings.people,
@@ -166,7 +173,8 @@ class Lane:
         )
         try:
             async with deadline(DEADLINE_S):
-                self._is_roomy, answers = decode(await session.evaluate(encode(batch)), operations)
+                answer = await session.evaluate(encode(batch))
+                self._is_roomy, answers, self.seen = decode(answer, operations)
         except BaseException:
             self._holder.unsettled(holdings, operations)
             _answer_none(taken)
@@ -187,6 +195,27 @@ class Lane:
         if self._told:
             self._told.clear()
             logger.info("Redis is back at {}: limits are shared again", self._server.place)
+        elif not self._was_up:
+            logger.info(
+                "Limits are shared by Redis at {}, --aibridge-replicas is {}",
+                self._server.place,
+                self.replicas,
+            )
+        self._was_up = True
+
+    def _look_for_too_many(self) -> None:
+        """Warn once of more replicas than the setting says, if that lasts: not of a restart."""
+        self._beats_too_many = self._beats_too_many + 1 if self.seen > self.expected else 0
+        if self._beats_too_many == TOO_MANY_BEATS and not self._warned:
+            self._warned = True
+            logger.warning(
+                "{} processes share limits by Redis at {}, but --aibridge-replicas {} makes {}: set"
+                " it to the number of replicas, or their shares without Redis are too large",
+                self.seen,
+                self._server.place,
+                self.replicas,
+                self.expected,
+            )
 
     def _down(self, error: BaseException) -> None:
         """Answer all that waits. What is over at the first attempt to reconnect isn't logged."""

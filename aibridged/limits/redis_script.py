@@ -171,7 +171,7 @@ _CROWDED, _ROOMY = 1, 2
 _LAST_CODE = max(Code)
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_answer = msgspec.msgpack.Decoder(tuple[int, list[int | list[tuple[str, int]]]]).decode
+_decode_answer = msgspec.msgpack.Decoder(tuple[int, list[int | list[tuple[str, int]]], int]).decode
 _decode_news = msgspec.msgpack.Decoder(News).decode
 
 MAX_NEWS_BYTES = 65_536
@@ -189,8 +189,9 @@ def encode(batch: Batch) -> bytes:
 
 def decode(
     answer: Any, operations: Sequence[Operation]
-) -> tuple[bool, list[int | list[tuple[str, int]]]]:
-    """Whether at most half of the slots are in use, and the answers to these operations.
+) -> tuple[bool, list[int | list[tuple[str, int]]], int]:
+    """Whether at most half of the slots are in use, the answers to these operations, and how many
+    processes share the limits at present.
 
     Each answer is one that the script gives to its operation.
 
@@ -198,14 +199,14 @@ def decode(
         BadAnswerError: these aren't.
     """
     try:
-        state, answers = _decode_answer(answer)
+        state, answers, seen = _decode_answer(answer)
     except (msgspec.DecodeError, msgspec.ValidationError, TypeError):
         raise BadAnswerError("Redis's answer is not the script's") from None
     if state not in (_CROWDED, _ROOMY) or len(answers) != len(operations):
         raise BadAnswerError(f"Redis has {len(answers)} answers to {len(operations)} questions")
     if not all(map(_answers, operations, answers)):
         raise BadAnswerError("Redis has an answer that isn't to what it was asked")
-    return state == _ROOMY, answers
+    return state == _ROOMY, answers, seen
 
 
 def _answers(operation: Operation, answer: int | list[tuple[str, int]]) -> bool:

@@ -13,6 +13,7 @@ from aibridged.daemon.status_report import (
     Process,
     RateLimit,
     Records,
+    Redis,
     Requests,
     RunningModel,
     Status,
@@ -103,6 +104,26 @@ def test_a_proxy_has_neither_database_nor_circuits() -> None:
     shown = as_text(Status(forwards_to="https://gateway.example.com"), 80)
     assert "Forwards to  https://gateway.example.com" in shown
     assert not any(label in shown for label in ("Database", "Circuits", "Requests", "Rate"))
+
+
+@pytest.mark.parametrize(
+    ("redis", "said"),
+    [
+        (Redis("redis://h:1", replicas=3, processes=2, expected=3), "shared by 2 of 3 replicas"),
+        (Redis("redis://h:1", replicas=3, processes=6, expected=6), "shared by 6 of 6 processes"),
+        (
+            Redis("redis://h:1", replicas=3, processes=7, expected=6),
+            "shared by 7 processes, MORE THAN THE 6 of --aibridge-replicas",
+        ),
+        (
+            Redis("redis://h:1", replicas=1, processes=2, expected=1),
+            "shared by 2 replicas, MORE THAN THE 1 of --aibridge-replicas",
+        ),
+    ],
+)
+def test_replicas_that_share_limits_are_those_seen(redis: Redis, said: str) -> None:
+    shown = as_text(Status(database=Database(), records=Records(), redis=redis), 200)
+    assert f"limits are {said}" in " ".join(shown.split())
 
 
 def test_long_lists_are_counted() -> None:

@@ -11,6 +11,7 @@ from aibridged.limits.redis_lane import (
     MOST_AT_ONCE,
     MOST_REASONS,
     MOST_WAITING,
+    TOO_MANY_BEATS,
     Holder,
     Holdings,
     Lane,
@@ -58,7 +59,7 @@ class Scripted:
 
 
 async def good(operations):
-    return msgspec.msgpack.encode([1, [0] * len(operations)])
+    return msgspec.msgpack.encode([1, [0] * len(operations), 2])
 
 
 async def silent(_operations):
@@ -107,9 +108,10 @@ async def test_what_waits_is_answered_at_once_and_nothing_waits_then(lane, answe
     assert await lane.ask(Ask(slot=1)) == 0
     assert lane.outages == 1
     told = [line for line in log_lines() if "Redis" in line]
-    assert len(told) == 2
-    assert "goes on with its share" in told[0]
-    assert "is back" in told[1]
+    assert len(told) == 3
+    assert "Limits are shared by Redis at redis://scripted:6379" in told[0]
+    assert "goes on with its share" in told[1]
+    assert "is back" in told[2]
 
 
 async def test_each_reason_of_an_outage_is_logged_once_up_to_a_bound(lane, log_lines, monkeypatch):
@@ -131,9 +133,37 @@ async def test_each_reason_of_an_outage_is_logged_once_up_to_a_bound(lane, log_l
     assert "Redis is back" in log_lines()[-1]
 
 
+async def test_too_many_replicas_are_warned_of_once_if_that_lasts(lane, log_lines, monkeypatch):
+    monkeypatch.setattr(redis_lane, "BEAT_S", 0.001)
+    seen = 3
+
+    async def crowded(operations):
+        return msgspec.msgpack.encode([1, [0] * len(operations), seen])
+
+    async def beats(count):
+        lane.holder.batches.clear()
+        await until(lambda: len(lane.holder.batches) > count)
+
+    def told():
+        return [line for line in log_lines() if "processes share limits" in line]
+
+    lane.server.answer = crowded
+    await beats(TOO_MANY_BEATS // 2)
+    assert told() == []
+    seen = 2
+    await beats(2)
+    seen = 3
+    await beats(TOO_MANY_BEATS // 2)
+    assert told() == []
+    await beats(3 * TOO_MANY_BEATS)
+    (line,) = told()
+    assert "3 processes" in line
+    assert "--aibridge-replicas 2 makes 2" in line
+
+
 async def test_of_a_batch_with_an_unknown_answer_nothing_is_counted(lane):
     async def half_known(operations):
-        return msgspec.msgpack.encode([1, [0, max(Code) + 1][: len(operations)]])
+        return msgspec.msgpack.encode([1, [0, max(Code) + 1][: len(operations)], 2])
 
     lane.server.answer = half_known
     asked = [lane.ask(Ask(slot=1)) for _ in range(2)]

@@ -301,3 +301,11 @@ class TestWithoutRedis:
 )
 def test_a_share_is_at_least_one_and_0_is_unlimited(limit, replicas, share):
     assert share_of(limit, replicas) == share
+
+
+async def test_each_replica_knows_how_many_there_are(patient, join):
+    one, other = await join(), await join()
+    await until(lambda: (one.lane.seen, other.lane.seen) == (2, 2))
+    await other.lane.leave()
+    await other.die()
+    await until(lambda: one.lane.seen == 1)

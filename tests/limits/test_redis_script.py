@@ -22,11 +22,13 @@ from aibridged.limits.redis_script import (
         "text",
         b"",
         b"\xc1",
-        msgspec.msgpack.encode([1, [0]]),  # one answer too few
-        msgspec.msgpack.encode([1, [0, 0, 0]]),
-        msgspec.msgpack.encode([0, [0, 0]]),  # a batch that came late
-        msgspec.msgpack.encode([1, [0, "x"]]),
-        msgspec.msgpack.encode([1, [0, [["a"]]]]),
+        msgspec.msgpack.encode([1, [0], 1]),  # one answer too few
+        msgspec.msgpack.encode([1, [0, 0, 0], 1]),
+        msgspec.msgpack.encode([0, [0, 0], 1]),  # a batch that came late
+        msgspec.msgpack.encode([1, [0, "x"], 1]),
+        msgspec.msgpack.encode([1, [0, [["a"]]], 1]),
+        msgspec.msgpack.encode([1, [0, 0], "x"]),
+        msgspec.msgpack.encode([1, [0, 0]]),
         msgspec.msgpack.encode({"a": 1}),
     ],
 )
@@ -49,12 +51,12 @@ def test_an_answer_that_is_none(answer):
 )
 def test_an_answer_to_something_else(operation, answer):
     with pytest.raises(BadAnswerError, match="asked"):
-        decode(msgspec.msgpack.encode([1, [answer]]), [operation])
+        decode(msgspec.msgpack.encode([1, [answer], 1]), [operation])
 
 
 def test_an_answer():
     operations = [*(Ask() for _ in Code), Success("k"), OpenCircuits()]
     answers = [*map(int, Code), 1, [["a", 1]]]
-    found = decode(msgspec.msgpack.encode([1, answers]), operations)
-    assert found == (False, [*Code, 1, [("a", 1)]])
-    assert decode(msgspec.msgpack.encode([2, []]), []) == (True, [])
+    found = decode(msgspec.msgpack.encode([1, answers, 7]), operations)
+    assert found == (False, [*Code, 1, [("a", 1)]], 7)
+    assert decode(msgspec.msgpack.encode([2, [], 1]), []) == (True, [], 1)
