@@ -51,7 +51,8 @@ REDIS_UP = Metric(
 REDIS_OUTAGES = Metric(
     "aibridged_redis_outages_total",
     Kind.COUNTER,
-    "Number of times that Redis went away.",
+    "Number of times that Redis went away, counted by each worker: one outage is as many as there "
+    "are workers.",
 )
 REDIS_LOCAL = Metric(
     "aibridged_redis_local_decisions_total",
