@@ -48,7 +48,7 @@ def budgets() -> typer.Typer:
         ("delete", _delete),
     )
     for name, command in commands:
-        group.command(name)(takes_database(command))
+        group.command(name)(takes_database(command, tells=command in (_set, _delete)))
     return group
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from aibridged.config.resolution import Resolution
     from aibridged.records.database import Place
 
+NOTICED = "the daemons notice the change by themselves, in a few seconds or a minute"
+"""What follows where a command can't tell the daemons."""
 _ASK_S = 1.0
 
 
@@ -29,12 +31,17 @@ class Found(NamedTuple):
 
 
 def takes_database(
-    command: Callable[..., None], also: Sequence[str] = (), unasked: Sequence[str] = ()
+    command: Callable[..., None],
+    also: Sequence[str] = (),
+    unasked: Sequence[str] = (),
+    *,
+    tells: bool = False,
 ) -> Callable[..., None]:
     """Give a command the settings as its first argument, and flags for the database's location.
 
     `also` are further settings that it needs, `unasked` those that it offers no flag for. Without
-    flags and variables of its own, it uses the service's settings.
+    flags and variables of its own, it uses the service's settings. One that `tells` running daemons
+    by Redis says so if Redis's address can't be read.
     """
     names = (*STORE, *also)
 
@@ -43,6 +50,8 @@ def takes_database(
         settings = without_mistakes(found.resolution)
         for line in _remarks(found, settings):
             say(line, err=True)
+        for mistake in found.resolution.overlooked.get("redis_url", ()) if tells else ():
+            say(f"Redis isn't told ({mistake.where}: {mistake.what}): {NOTICED}.", err=True)
         return settings
 
     return takes(names, command, resolve=resolve)

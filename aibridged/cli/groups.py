@@ -50,7 +50,7 @@ def groups() -> typer.Typer:
         ("remove", _remove),
     )
     for name, command in commands:
-        group.command(name)(takes_database(command))
+        group.command(name)(takes_database(command, tells=command is not _list))
     return group
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from aibridged.cli.database import no_use_yet, takes_database
+from aibridged.cli.database import NOTICED, no_use_yet, takes_database
 from aibridged.cli.say import say
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def takes_store(command: Callable[..., None], access: Access) -> Callable[..., N
                 say(remark, err=True)
 
     with_store.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
-    return takes_database(with_store)
+    return takes_database(with_store, tells=access is not Access.READ)
 
 
 def as_json(value: object) -> str:
@@ -140,8 +140,7 @@ def changing(settings: "Settings") -> Iterator[None]:
         return
     from aibridged.config import extras
 
-    later = "the daemons notice the change by themselves, in a few seconds or a minute"
-    if missing := extras.sentences("redis", f"Redis isn't told, {later}"):
+    if missing := extras.sentences("redis", f"Redis isn't told, {NOTICED}"):
         say(missing, err=True)
         return
     from aibridged.limits.redis_server import tell_once
@@ -150,4 +149,4 @@ def changing(settings: "Settings") -> Iterator[None]:
     url = settings.redis_url.reveal()
     failures = tell_once(url)
     if failures is not None:
-        say(f"Redis is away at {place_of(url)} ({reason_of(failures)}): {later}.", err=True)
+        say(f"Redis is away at {place_of(url)} ({reason_of(failures)}): {NOTICED}.", err=True)

@@ -39,9 +39,9 @@ def tokens() -> typer.Typer:
     group = typer.Typer(
         name="tokens", no_args_is_help=True, help="Create, list, renew and revoke tokens."
     )
-    group.command("create")(takes_database(_create, _LIFETIMES))
+    group.command("create")(takes_database(_create, _LIFETIMES, tells=True))
     group.command("list")(takes_store(_list, Access.READ))
-    group.command("renew")(takes_database(_renew, _LIFETIMES))
+    group.command("renew")(takes_database(_renew, _LIFETIMES, tells=True))
     group.command("revoke")(takes_store(_revoke, Access.CHANGE))
     return group
 

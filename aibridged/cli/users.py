@@ -63,7 +63,7 @@ def users() -> typer.Typer:
     for name, command, access in commands:
         group.command(name)(takes_store(command, access))
     group.command("erase")(takes_database(erase))
-    group.command("sign-out")(takes_database(sign_out))
+    group.command("sign-out")(takes_database(sign_out, tells=True))
     group.add_typer(mcp_token())
     return group
 

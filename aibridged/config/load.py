@@ -7,6 +7,7 @@ Nothing here raises on an operator's mistake: mistakes are collected, so that on
 """
 
 from collections.abc import Collection, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,11 @@ def resolve(
     mistakes: list[Mistake] = []
     of_others: list[Mistake] = mistakes if only is None else []
 
+    overlooked: dict[str, list[Mistake]] = {}
+
     def noted(name: str) -> list[Mistake]:
-        return mistakes if only is None or name in only else of_others
+        needed = only is None or name in only
+        return mistakes if needed else overlooked.setdefault(name, [])
 
     file_settings, file_lists = _read_file(flags, environ, mistakes)
     given: dict[str, Given] = {}
@@ -64,6 +68,7 @@ def resolve(
     values = {
         option.name: _read(option, given.get(option.name), noted(option.name)) for option in OPTIONS
     }
+    of_others += chain.from_iterable(overlooked.values())
     found_lists = {
         declared.name: entries.from_environment(declared, environ, of_others)
         or file_lists.get(declared.name, [])
@@ -105,6 +110,7 @@ def resolve(
             *almost_variables.hints(environ),
             *almost_variables.unread_keys(settings, environ),
         ],
+        overlooked=overlooked,
     )
 
 

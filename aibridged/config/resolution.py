@@ -1,7 +1,7 @@
 """Result of loading the settings: each value with its source, and all mistakes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aibridged.config.options import Settings
@@ -59,9 +59,13 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Resolution:
-    """`settings` is None if there are mistakes: nothing runs on half a configuration."""
+    """`settings` is None if there are mistakes: nothing runs on half a configuration.
+
+    `overlooked` are the mistakes in settings that a command doesn't need, by setting.
+    """
 
     settings: Settings | None
     values: Sequence[Value]
     mistakes: Sequence[Mistake]
     warnings: Sequence[str]
+    overlooked: Mapping[str, Sequence[Mistake]] = field(default_factory=dict)

@@ -5,8 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
+from aibridged.cli.budgets import budgets
+from aibridged.cli.groups import groups
+from aibridged.cli.tokens import tokens
 from aibridged.cli.users import users
 from aibridged.config.options import OPTIONS
 
@@ -68,3 +72,33 @@ def test_an_unreachable_postgresql_is_a_sentence_without_its_password(
     assert "refused" in result.stderr
     assert "canary-hunter2" not in result.stderr
     assert "Traceback" not in result.stderr
+
+
+_TELLING = [
+    (users, "suspend", "ann"),
+    (users, "sign-out", "ann"),
+    (tokens, "create", "--user", "ann"),
+    (tokens, "renew", "id"),
+    (tokens, "revoke", "id"),
+    (groups, "create", "team"),
+    (budgets, "set", "--user", "ann", "--daily", "5"),
+]
+
+
+@pytest.mark.parametrize(("group", "command", "arguments"), [(g, c, a) for g, c, *a in _TELLING])
+def test_a_change_says_that_the_address_of_redis_cannot_be_read(
+    invoke_on_a_store: Callable[[typer.Typer], Invoke],
+    monkeypatch: pytest.MonkeyPatch,
+    group: Callable[[], typer.Typer],
+    command: str,
+    arguments: list[str],
+) -> None:
+    monkeypatch.setenv("CODER_AIBRIDGE_REDIS_URL_FILE", "/missing")
+    said = " ".join(invoke_on_a_store(group())(command, *arguments).stderr.split())
+    assert "Redis isn't told (CODER_AIBRIDGE_REDIS_URL_FILE (/missing): the file can't" in said
+    monkeypatch.delenv("CODER_AIBRIDGE_REDIS_URL_FILE")
+    monkeypatch.setenv("CODER_AIBRIDGE_REDIS_URL", "http://:canary@h")
+    said = " ".join(invoke_on_a_store(group())(command, *arguments).stderr.split())
+    assert "Redis isn't told (CODER_AIBRIDGE_REDIS_URL: is not the URL" in said
+    assert "canary" not in said
+    assert "Redis" not in invoke_on_a_store(group())("list").stderr
