@@ -5,7 +5,7 @@ it belongs to the event loop. Threads that render the numbers get a copy.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from aibridged.observe.labels import OTHER
@@ -53,7 +53,7 @@ class CounterSeries:
         try:
             counts[labels] += amount
         except KeyError:
-            labels = _bounded(self._row, labels, counts)
+            labels = bounded(self._row, labels, counts)
             counts[labels] = counts.get(labels, 0.0) + amount
 
     def read(self) -> Numbers:
@@ -74,7 +74,7 @@ class HistogramSeries:
         """Count a value, in the unit of the metric's name."""
         observed = self._observed.get(labels)
         if observed is None:
-            labels = _bounded(self._row, labels, self._observed)
+            labels = bounded(self._row, labels, self._observed)
             observed = self._observed.setdefault(labels, self._blank.copy())
         observed[bisect_left(self._bounds, value)] += 1
         observed[-1] += value
@@ -85,8 +85,8 @@ class HistogramSeries:
         return Distributions(self._row, copies)
 
 
-def _bounded(row: Metric, labels: Labels, existing: Mapping[Labels, object]) -> Labels:
-    """The labels that a new combination is counted under."""
+def bounded(row: Metric, labels: Labels, existing: Collection[Labels]) -> Labels:
+    """The labels that a combination is counted under that isn't among the `existing` ones."""
     if len(existing) < row.most:
         return labels
     return tuple(

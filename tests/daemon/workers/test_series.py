@@ -1,6 +1,8 @@
 """Metrics of several workers as one."""
 
 from aibridged.daemon.workers.series import GroupSeries, Series
+from aibridged.observe.labels import OTHER
+from aibridged.observe.metric import Kind, Metric
 
 
 def series(**values: float) -> list[Series]:
@@ -51,3 +53,33 @@ def test_labels_of_one_alone_are_kept() -> None:
     [found] = group.all()
     assert found.values == {("a",): [1.0], ("b",): [5.0], ("c",): [4.0]}
     assert group.all() == [found], "asking changes nothing"
+
+
+def test_a_group_has_as_many_labels_as_a_process_and_no_counter_goes_back() -> None:
+    row = Metric("calls_total", Kind.COUNTER, "", ("provider", "model"), most=3)
+    group = GroupSeries({row.name: row})
+    told, before = 0.0, {}
+    for life in range(20):
+        models = ["a", *(f"model {life}-{number}" for number in range(5))]
+        for count in (1.0, 2.0):
+            values = {("p", model): [count] for model in models}
+            group.told(1, [Series(row.name, "sum", True, values)])
+            group.told(2, [Series(row.name, "sum", True, {("p", "model 19-4"): [1.0]})])
+            [found] = group.all()
+            assert all(found.values[labels] >= numbers for labels, numbers in before.items())
+            assert sum(value for [value] in found.values.values()) == told + count * 6 + 1
+            assert len(found.values) <= row.most + 1
+            before = found.values
+        group.died(1)
+        told += 12
+    assert before["p", "a"] == [40.0]
+    assert ("p", OTHER) in before
+    assert ("p", "model 19-4") not in before, "once under other, always there"
+
+
+def test_what_ends_with_its_worker_keeps_its_labels() -> None:
+    row = Metric("circuits", Kind.GAUGE, "", ("model",), most=1)
+    group = GroupSeries({row.name: row})
+    group.told(1, [Series(row.name, "max", False, {("a",): [1.0], ("b",): [2.0]})])
+    [found] = group.all()
+    assert found.values == {("a",): [1.0], ("b",): [2.0]}
