@@ -118,7 +118,7 @@ class Composition:
             resources.budget_alerts,
             resources.fingerprints,
         )
-        return GroupMetrics(lambda: snapshot(self.components), resources.siblings)
+        return GroupMetrics(lambda: snapshot(self.components), resources.siblings, resources.slices)
 
     def reconfigure(self, settings: Settings) -> Components:
         """Make new `components`; what these settings leave unchanged is kept, with its state.

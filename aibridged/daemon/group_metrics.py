@@ -1,13 +1,25 @@
 """Metrics of this process, or of all workers of which it is one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from aibridged.daemon.workers.series import GROUP_METRICS, LAST_METRICS, METRICS, Series
+from aibridged.daemon.workers.series import (
+    GROUP_METRICS,
+    LAST_METRICS,
+    METRICS,
+    Parts,
+    Series,
+    packed,
+    slices_of,
+    unpacked,
+)
 from aibridged.daemon.workers.siblings import Siblings
 from aibridged.observe.metric import Across, Kind
 from aibridged.observe.metric_table import METRICS as TABLE
 from aibridged.observe.process_readings import ROWS, process_readings
 from aibridged.observe.series import Distributions, Numbers, Reading
+from aibridged.transport.time_slices import TimeSlices
+from aibridged.wire.outline import Steps
+from aibridged.wire.outline import run as at_once
 
 WITHIN_S = 8.0
 """For the answers of all; Prometheus waits for 10 s."""
@@ -18,8 +30,11 @@ _ROWS = {row.name: row for row in (*TABLE, *ROWS.values())}  # process_* with th
 class GroupMetrics:
     """Reads what `own` says of this process, and what its `siblings` say of theirs."""
 
-    def __init__(self, own: Callable[[], Sequence[Reading]], siblings: Siblings) -> None:
+    def __init__(
+        self, own: Callable[[], Sequence[Reading]], siblings: Siblings, slices: TimeSlices
+    ) -> None:
         self._own = own
+        self._slices = slices
         self._siblings = siblings
         siblings.on(METRICS, self._told)
 
@@ -37,36 +52,54 @@ class GroupMetrics:
         """
         if self.is_whole:
             return self._own()
-        series = await self._siblings.ask_supervisor(
-            GROUP_METRICS, gives=list[Series], within=WITHIN_S
-        )
-        return [_reading(each) for each in series if each.name in _ROWS]
+        parts = await self._siblings.ask_supervisor(GROUP_METRICS, gives=Parts, within=WITHIN_S)
+        return await self._slices.run(readings_of(parts), "metrics of all")
 
     def tell_last(self) -> None:
         """Tell the supervisor what it keeps of this process."""
-        self._siblings.tell_supervisor(LAST_METRICS, self._series())
+        self._siblings.tell_supervisor(LAST_METRICS, at_once(self._packed()))
 
-    async def _told(self, _: object) -> list[Series]:
-        return self._series()
+    async def _told(self, _: object) -> Parts:
+        return await self._slices.run(self._packed(), "metrics")
 
-    def _series(self) -> list[Series]:
-        readings = [*self._own(), *process_readings(str(self._siblings.slot))]
-        return [series_of(each) for each in readings]
-
-
-def _reading(series: Series) -> Reading:
-    row = _ROWS[series.name]
-    if row.kind is Kind.HISTOGRAM:
-        return Distributions(row, series.values)
-    return Numbers(row, {labels: value for labels, [value] in series.values.items()})
+    def _packed(self) -> Steps[Parts]:
+        return parts_of([*self._own(), *process_readings(str(self._siblings.slot))])
 
 
-def series_of(reading: Reading) -> Series:
-    """A reading as the supervisor is told it."""
+def parts_of(readings: Iterable[Reading]) -> Steps[Parts]:
+    """Readings as the supervisor is told them."""
+    return packed(series for each in readings for series in _series_of(each))
+
+
+def readings_of(parts: Parts) -> Steps[list[Reading]]:
+    """Readings from what the supervisor tells."""
+    found: dict[str, dict[tuple[str, ...], list[float]]] = {}
+    for part in parts:
+        series = unpacked(part)
+        if series.name in _ROWS:
+            found.setdefault(series.name, {}).update(series.values)
+        yield
+    readings: list[Reading] = []
+    for name, values in found.items():
+        row = _ROWS[name]
+        if row.kind is Kind.HISTOGRAM:
+            readings.append(Distributions(row, values))
+            continue
+        numbers: dict[tuple[str, ...], float] = {}
+        for some in slices_of(values):
+            numbers.update((labels, value) for labels, [value] in some.items())
+            yield
+        readings.append(Numbers(row, numbers))
+    return readings
+
+
+def _series_of(reading: Reading) -> Iterator[Series]:
     row = reading.row
     grows = row.kind is not Kind.GAUGE
+    across = Across.SUM if grows else row.across
     if isinstance(reading, Distributions):
-        values = {labels: [*numbers] for labels, numbers in reading.values.items()}
+        for lists in slices_of(reading.values):
+            yield Series(row.name, across, grows, {at: [*each] for at, each in lists.items()})
     else:
-        values = {labels: [float(value)] for labels, value in reading.values.items()}
-    return Series(row.name, Across.SUM if grows else row.across, grows, values)
+        for some in slices_of(reading.values):
+            yield Series(row.name, across, grows, {at: [float(n)] for at, n in some.items()})

@@ -18,8 +18,10 @@ from aibridged.daemon.workers.series import (
     LAST_METRICS,
     METRICS,
     GroupSeries,
-    Series,
+    Parts,
 )
+from aibridged.transport.time_slices import TimeSlices, Turns
+from aibridged.wire.outline import Steps
 
 T = TypeVar("T")
 
@@ -38,9 +40,11 @@ class Answers:
         self._clock = clock
         self._began = clock.monotonic()
         self._series = GroupSeries()
+        self._slices = TimeSlices(Turns(clock), clock)
+        self._one_at_a_time = asyncio.Lock()  # of two answers of a worker, the later one counts
         group.on(GROUP_METRICS, self._metrics)
         group.on(GROUP_STATUS, self._status)
-        group.on(LAST_METRICS, self._last_metrics, list[Series])
+        group.on(LAST_METRICS, self._last_metrics, Parts)
         group.when_dead.append(self._died)
 
     async def status(self) -> Status:
@@ -72,13 +76,15 @@ class Answers:
     async def _status(self, _asker: Child, _: object) -> Status:
         return await self.status()
 
-    async def _metrics(self, _asker: Child, _: object) -> list[Series]:
-        answers, writers_answers = await self._all(METRICS, gives=list[Series], within=METRICS_S)
-        for child, series in answers:
-            self._series.told(child.slot, series)
-        for _, series in writers_answers:
-            self._series.told(_OF_WRITER, series)
-        return self._series.all()
+    async def _metrics(self, _asker: Child, _: object) -> Parts:
+        async with self._one_at_a_time:
+            endings = self._series.endings.copy()
+            answers, writers_answers = await self._all(METRICS, gives=Parts, within=METRICS_S)
+            told = [(child.slot, parts) for child, parts in answers]
+            told += [(_OF_WRITER, parts) for _, parts in writers_answers]
+            for slot, parts in told:
+                await self._in_slices(self._series.told(slot, parts, endings[slot]))
+            return await self._in_slices(self._series.all())
 
     async def _all(
         self, kind: str, *, gives: type[T], within: float
@@ -90,8 +96,11 @@ class Answers:
         )
         return workers, writers
 
-    async def _last_metrics(self, child: Child, series: list[Series]) -> None:
-        self._series.told(child.slot, series)
+    async def _in_slices(self, steps: Steps[T]) -> T:
+        return await self._slices.run(steps, "metrics")
+
+    async def _last_metrics(self, child: Child, parts: Parts) -> None:
+        self._series.told_last(child.slot, parts)
 
     def _died(self, slot: Slot) -> None:
         self._series.died(slot.number if slot.kind == WORKER else _OF_WRITER)

@@ -13,7 +13,7 @@ from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
 from aibridged.config.resolution import StartError
 from aibridged.daemon.group_jobs import GroupJobs
-from aibridged.daemon.group_metrics import series_of
+from aibridged.daemon.group_metrics import parts_of
 from aibridged.daemon.record_readings import written_readings
 from aibridged.daemon.runtime import (
     SLACK_S,
@@ -37,7 +37,7 @@ from aibridged.daemon.workers.messages import (
     Pulse,
     unpacked,
 )
-from aibridged.daemon.workers.series import METRICS, Series
+from aibridged.daemon.workers.series import METRICS, Parts
 from aibridged.daemon.workers.writer_socket import WRITER_SOCKET, listen
 from aibridged.observe.log_outputs import reopen
 from aibridged.observe.logging import CannotLogError
@@ -56,6 +56,7 @@ from aibridged.records.stats import RecorderStats
 from aibridged.records.store import DatabaseAwayError, Store
 from aibridged.records.truncation import Truncator
 from aibridged.tasks import Tasks
+from aibridged.wire.outline import run as at_once
 
 
 def run(begin: Begin, connection: socket.socket) -> int:
@@ -117,9 +118,9 @@ def _answer(channel: Channel, writer: "RecordWriter", told: asyncio.Event) -> No
     async def status(_: object) -> Status:
         return writer.status()
 
-    async def metrics(_: object) -> list[Series]:
+    async def metrics(_: object) -> Parts:
         readings = [*written_readings(writer.stats), *process_readings(WRITER)]
-        return [series_of(each) for each in readings]
+        return at_once(parts_of(readings))  # a few
 
     channel.on(PING, ping)
     channel.on(STATUS, status)
