@@ -22,6 +22,7 @@ class ProblemKind(StrEnum):
     KEY_REFUSED = "key_refused"
     MCP_SERVER_FAILING = "mcp_server_failing"
     REDIS_AWAY = "redis_away"
+    WORKER_DOWN = "worker_down"
     SLOTS_FULL = "slots_full"
     RELOAD_FAILED = "reload_failed"
     SHUTTING_DOWN = "shutting_down"

@@ -104,16 +104,22 @@ def _workers(workers: Sequence[Worker], room: int) -> list[str]:
 
 
 def _worker(worker: Worker) -> str:
-    state = worker.state if worker.state == "serving" else worker.state.upper()
-    words = [f"{worker.name}: {state}"]
+    words = [f"{worker.name}: {_worker_state(worker)}"]
     if worker.pid is not None and worker.uptime_s is not None:
         words.append(f"process {worker.pid}, up {lasting(worker.uptime_s)}")
-        words.append(f"{worker.in_flight:,} running")
+        if worker.state != "silent":
+            words.append(f"{worker.in_flight:,} running")
     if worker.restarts:
         words.append(f"{counted(worker.restarts, 'restart')}")
     if worker.ends > 1:
         words.append(f"ended {worker.ends} times in a row")
     return ", ".join(words)
+
+
+def _worker_state(worker: Worker) -> str:
+    if worker.state == "silent" and worker.silent_s is not None:
+        return f"DOES NOT ANSWER for {lasting(worker.silent_s)}"
+    return worker.state if worker.state == "serving" else worker.state.upper()
 
 
 def _database(database: Database) -> Iterator[str]:

@@ -10,10 +10,18 @@ from aibridged.core.concurrency import Slots
 from aibridged.counted import counted
 from aibridged.daemon.replicas import Replicas
 from aibridged.daemon.resources import Resources
-from aibridged.daemon.status_report import short
+from aibridged.daemon.status_report import Worker, short
+from aibridged.daemon.workers.backoff import STEADY_S
+from aibridged.daemon.workers.channel import ChannelError
+from aibridged.daemon.workers.child import WRITER
+from aibridged.daemon.workers.group_status import GROUP_WORKERS
+from aibridged.daemon.workers.siblings import Siblings
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.provider_key import KeyRefusal
 from aibridged.records.stats import RecorderStats
+
+SUPERVISOR_S = 1.0
+"""For what the supervisor knows of the workers."""
 
 
 async def find_problems(components: Components, resources: Resources) -> Problems:
@@ -22,6 +30,7 @@ async def find_problems(components: Components, resources: Resources) -> Problem
     if components.breakers is not None:
         troubled = await components.slices.run(components.breakers.troubles(), "problems")
     found = [
+        *of_workers(await _workers(resources.siblings)),
         *of_requests(components.in_flight.draining, components.slots, components.reloads),
         *of_replicas(resources.replicas),
         *of_records(resources.recorder.stats, resources.recorder.unjournaled),
@@ -30,6 +39,15 @@ async def find_problems(components: Components, resources: Resources) -> Problem
     ]
     found.sort(key=lambda each: not each.is_severe)
     return Problems(problems=found[:MOST], left_out=max(0, len(found) - MOST))
+
+
+async def _workers(siblings: Siblings) -> Sequence[Worker]:
+    if siblings.count == 1:
+        return ()
+    try:
+        return await siblings.ask_supervisor(GROUP_WORKERS, gives=list[Worker], within=SUPERVISOR_S)
+    except ChannelError:
+        return ()  # the supervisor has ended, and this process is about to
 
 
 def _problem(kind: ProblemKind, subject: str, message: str, *, severe: bool = True) -> Problem:
@@ -58,6 +76,27 @@ def of_requests(draining: bool, slots: Slots, reloads: ReloadStats) -> Iterator[
             "The last reload failed, and the settings before it are in force: the log says why, and"
             " so does aibridged check-config.",
             severe=False,
+        )
+
+
+def of_workers(workers: Sequence[Worker]) -> Iterator[Problem]:
+    """Workers that don't serve, or that keep ending; without the writer nothing is recorded."""
+    for each in workers:
+        if each.state == "silent":
+            what = (
+                f"does not answer for {each.silent_s or 0.0:.0f} s: it is killed soon, and replaced"
+            )
+        elif each.ends > 1 and (each.uptime_s or 0.0) < STEADY_S:
+            what = f"has ended {each.ends} times in a row, and is started again after a pause"
+        elif each.state == "down":
+            what = "has ended, and is started again"
+        else:
+            continue
+        yield _problem(
+            ProblemKind.WORKER_DOWN,
+            each.name,
+            f"{each.name} {what}. The log says more.",
+            severe=each.kind == WRITER,
         )
 
 

@@ -143,13 +143,16 @@ class Process(msgspec.Struct):
 class Worker(msgspec.Struct):
     """One of several processes: a worker, or the writer of their records.
 
-    `state` is serving, starting, silent (it doesn't answer), or down (a successor is about to be
-    started). `ends` counts those that ended in a row without a steady time in between.
+    `kind` is worker or writer. `state` is serving, starting, silent (it answered last `silent_s`
+    seconds ago), or down (a successor is about to be started). `ends` counts those that ended in a
+    row without a steady time in between.
     """
 
     name: str = ""
+    kind: str = "worker"
     pid: int | None = None
     state: str = ""
+    silent_s: float | None = None
     uptime_s: float | None = None
     in_flight: int = 0
     restarts: int = 0

@@ -332,6 +332,20 @@ PROCESS = (
     Metric("process_max_fds", Kind.GAUGE, "Maximum number of open file descriptors."),
 )
 
+WORKERS = Metric(
+    "aibridged_workers",
+    Kind.GAUGE,
+    "Processes of a daemon with several workers, by kind (worker, or the writer of their records) "
+    "and state: wanted or serving. One that doesn't answer isn't serving.",
+    ("kind", "state"),
+)
+WORKER_RESTARTS = Metric(
+    "aibridged_worker_restarts_total",
+    Kind.COUNTER,
+    "Number of times that a worker, or the writer of the workers' records, was started again after "
+    "its end.",
+    ("worker",),
+)
 SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
     {
         "Requests": (
@@ -377,7 +391,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
         ),
         "Records": RECORDS,
         "Telemetry of agents": TELEMETRY,
-        "Daemon": (BUILD_INFO, READY, LOG_LINES_LOST, *PROCESS),
+        "Daemon": (BUILD_INFO, READY, WORKERS, WORKER_RESTARTS, LOG_LINES_LOST, *PROCESS),
         "AI Proxy": (PROXY_SESSIONS, PROXY_REQUESTS, PROXY_INFLIGHT, PROXY_RESPONSES),
     }
 )

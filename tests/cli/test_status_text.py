@@ -17,6 +17,7 @@ from aibridged.daemon.status_report import (
     Requests,
     RunningModel,
     Status,
+    Worker,
     decoded,
 )
 
@@ -161,3 +162,15 @@ def test_sizes_and_counts() -> None:
         "1 fact",
         "12,000 facts",
     ]
+
+
+def test_a_worker_that_does_not_answer_is_not_said_to_serve():
+    workers = [
+        Worker("Writer 1", "writer", 4, "serving", None, 90.0),
+        Worker("Worker 1", "worker", 5, "silent", 7.4, 90.0, 5),
+        Worker("Worker 2", "worker", state="down", restarts=3, ends=3),
+    ]
+    text = as_text(Status(state="serving with 0 of 2 workers", workers=workers), 100)
+    assert "Writer 1: serving, process 4, up 1m30s, 0 running" in text
+    assert "Worker 1: DOES NOT ANSWER for 7.4s, process 5, up 1m30s\n" in text
+    assert "Worker 2: DOWN, 3 restarts, ended 3 times in a row" in text

@@ -6,7 +6,14 @@ from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import BreakerKey, Trouble
 from aibridged.core.circuit import State
 from aibridged.core.concurrency import Slots
-from aibridged.daemon.problems import of_mcp_servers, of_providers, of_records, of_requests
+from aibridged.daemon.problems import (
+    of_mcp_servers,
+    of_providers,
+    of_records,
+    of_requests,
+    of_workers,
+)
+from aibridged.daemon.status_report import Worker
 from aibridged.pipeline.provider_key import KeyRefusal
 from aibridged.records.stats import RecorderStats
 
@@ -23,6 +30,9 @@ def test_all_is_well():
     assert told(of_records(RecorderStats(records_spooled=3, records_replayed=3), 0)) == []
     assert told(of_providers({}, [Trouble(KEY, State.CLOSED, 2, None)])) == []
     assert told(of_mcp_servers({"docs": (0, "")})) == []
+    steady = Worker("Worker 1", pid=1, state="serving", uptime_s=61.0, restarts=3, ends=3)
+    starting = Worker("Worker 2", pid=2, state="starting", uptime_s=1.0)
+    assert told(of_workers([steady, starting])) == []
 
 
 def test_requests():
@@ -71,3 +81,21 @@ def test_mcp_servers_and_tokens_in_their_reasons():
     assert told([found]) == [("mcp_server_failing", "docs", False)]
     assert "for 2 credentials: no aib_" in found.message
     assert "a" * 43 not in found.message
+
+
+@pytest.mark.parametrize(
+    ("worker", "said"),
+    [
+        (Worker("Worker 1", state="down", ends=1), "has ended, and is started again"),
+        (Worker("Worker 1", state="down", ends=4), "ended 4 times in a row"),
+        (Worker("Worker 1", pid=1, state="serving", uptime_s=2.0, ends=4), "ended 4 times"),
+        (Worker("Worker 1", pid=1, state="silent", silent_s=7.2), "does not answer for 7 s"),
+    ],
+)
+def test_workers(worker, said):
+    (found,) = of_workers([worker])
+    assert told([found]) == [("worker_down", "Worker 1", False)]
+    assert said in found.message
+    worker.kind = "writer"
+    (found,) = of_workers([worker])
+    assert found.is_severe

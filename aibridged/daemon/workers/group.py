@@ -71,6 +71,8 @@ class Slot:
     backoff: Backoff = field(default_factory=Backoff)
     missed: int = 0
     """Pings in a row that it didn't answer."""
+    answered: float | None = None
+    """When it answered a ping last, by the monotonic clock."""
 
     @property
     def name(self) -> str:
@@ -280,7 +282,7 @@ class Group:
                 logger.info("{} serves again, with pid {}", slot.name, slot.child.pid)
 
     def _bury(self, slot: Slot) -> None:
-        slot.child = slot.pulse = None
+        slot.child = slot.pulse = slot.answered = None
         for tell in self.when_dead:
             tell(slot)
 
@@ -299,7 +301,7 @@ class Group:
                 return
             except RefusedError:
                 pass  # it has too much to answer, but does answer
-            slot.missed = 0
+            slot.missed, slot.answered = 0, self._clock.monotonic()
             await asyncio.sleep(PING_EVERY_S)
         logger.error(
             "{} (pid {}) has not answered for {:g} s: it is killed",

@@ -21,11 +21,14 @@ from aibridged.daemon.status_report import (
     Status,
     Worker,
 )
+from aibridged.daemon.workers.child import WORKER, WRITER
 
 STATUS = "status"
 """To a worker, which answers with its `Status`."""
 GROUP_STATUS = "status of all"
 """To the supervisor, which answers with that of the group."""
+GROUP_WORKERS = "workers"
+"""To the supervisor, which answers with a list of `Worker`, and asks none of them."""
 
 T = TypeVar("T")
 
@@ -33,11 +36,9 @@ T = TypeVar("T")
 _STATES = ("open", "half-open", "closed")
 
 
-def together(
-    statuses: Sequence[Status], workers: Sequence[Worker], writers: Sequence[Worker] = ()
-) -> Status:
-    """One document of those of the workers that answer; `workers` are all there are, and `writers`
-    the processes that write for them.
+def together(statuses: Sequence[Status], workers: Sequence[Worker]) -> Status:
+    """One document of those of the workers that answer; `workers` are all there are, and what
+    writes for them.
 
     What several tell of one thing they share is the highest of their numbers, other numbers are
     summed up.
@@ -58,7 +59,7 @@ def together(
         mcp_servers_left_out=max((each.mcp_servers_left_out for each in statuses), default=0),
         clients=_clients(_present(each.clients for each in statuses)),
         process=_process(_present(each.process for each in statuses)),
-        workers=[*writers, *workers],
+        workers=list(workers),
     )
 
 
@@ -67,15 +68,18 @@ def _present(found: Iterable[T | None]) -> list[T]:
 
 
 def _state(statuses: Sequence[Status], workers: Sequence[Worker]) -> str:
-    serving = sum(each.state == "serving" for each in workers)
-    if not serving:
+    serving = [each.state == "serving" for each in workers if each.kind == WORKER]
+    if not any(serving):
         return "down, as no worker serves"
     others = [each.state for each in statuses if each.state != "serving"]
     if others:
         return others[0]
-    if serving < len(workers):
-        return f"serving with {serving} of {len(workers)} workers"
-    return "serving"
+    missing = []
+    if not all(serving):
+        missing.append(f"with {sum(serving)} of {len(serving)} workers")
+    if any(each.kind == WRITER and each.state != "serving" for each in workers):
+        missing.append("without the writer of their records")
+    return " ".join(["serving", ", ".join(missing)]).rstrip()
 
 
 def _database(found: Sequence[Database]) -> Database | None:

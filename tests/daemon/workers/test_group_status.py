@@ -61,17 +61,18 @@ def test_numbers_are_summed_up_and_what_is_shared_is_told_once() -> None:
     assert found.process == Process(2000, 9999, 2, 100, 3, 400)
 
 
-def test_the_writer_is_none_of_the_workers() -> None:
-    writer = Worker(name="Writer 1", pid=2, state="serving")
-    assert together([status(1)], [SERVING, DOWN], [writer]).state == "serving with 1 of 2 workers"
-    assert together([], [DOWN], [writer]).state == "down, as no worker serves"
-    found = together([status(1)], [SERVING], [DOWN])
-    assert found.state == "serving"
-    assert found.workers == [DOWN, SERVING]
-
-
 def test_a_group_says_that_it_is_not_whole() -> None:
     assert together([status(1)], [SERVING, DOWN]).state == "serving with 1 of 2 workers"
+    writer = Worker("Writer 1", "writer", state="down")
+    assert together([status(1)], [SERVING, SERVING, writer]).state == (
+        "serving without the writer of their records"
+    )
+    assert together([status(1)], [SERVING, DOWN, writer]).state == (
+        "serving with 1 of 2 workers, without the writer of their records"
+    )
+    writer.state = "serving"
+    assert together([status(1)], [SERVING, DOWN, writer]).state == "serving with 1 of 2 workers"
+    assert together([], [DOWN, DOWN, writer]).state == "down, as no worker serves"
     assert together([], [DOWN, DOWN]).state == "down, as no worker serves"
     refusing = status(2, "refusing requests, which can't be recorded")
     assert together([status(1), refusing], [SERVING, SERVING]).state == refusing.state

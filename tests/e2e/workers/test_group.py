@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 from contextlib import suppress
@@ -73,10 +74,16 @@ async def test_a_stop_drains_all_of_them(start_group, fake):
 
 
 @pytest.mark.drill
-async def test_a_frozen_worker_is_replaced_and_a_second_signal_kills_all(start_group, fake):
-    group = await start_group()
+async def test_a_frozen_worker_is_replaced_and_a_second_signal_kills_all(
+    start_group, fake, command, tmp_path
+):
+    state = {"CODER_STATE_DIR": str(tmp_path / "state")}
+    group = await start_group(**state)
     frozen = group.workers[0]
     os.kill(frozen, signal.SIGSTOP)
+    told = (await command("status", **state)).out
+    assert "serving with 1 of 2 workers" in told
+    assert re.search(r"Worker 1: DOES NOT ANSWER for \S+, process", told)
     await group.until("has not answered for 15 s")
     await group.until("serves again")
     assert frozen not in group.workers

@@ -119,6 +119,11 @@ async def test_whichever_worker_is_asked(start_group, fake, tokens, command, tmp
     assert sums(before, name) == 12
     assert sums(before, "aibridged_ready") == 1
     assert {key[1][1] for key in before if key[0] == "process_open_fds"} == {"1", "2"}
+    assert sums(before, "aibridged_workers") == 4, "2 are wanted, and 2 serve"
+    assert [key for key in before if key[0] == "aibridged_worker_restarts_total"] == [
+        ("aibridged_worker_restarts_total", ("worker", "1")),
+        ("aibridged_worker_restarts_total", ("worker", "2")),
+    ]
 
     # A revocation counts for all of them at once.
     assert set(await asyncio.gather(*(user.message() for _ in range(8)))) == {(200, True)}
