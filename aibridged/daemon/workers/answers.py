@@ -55,11 +55,12 @@ class Answers:
 
     async def status(self) -> Status:
         """The status of all: of those that answer in time, and that the others don't."""
-        answers, writers_answers = await self._all(STATUS, gives=Status, within=STATUS_S)
-        answers += writers_answers
-        answered = {child for child, _ in answers}
-        workers = [self._worker(slot, answered) for slot in self._group.all_slots]
-        status = together([told for _, told in answers], workers)
+        asked = await self._all(STATUS, gives=Status, within=STATUS_S)
+        answers = [*asked[0], *asked[1]]
+        answered = [child for child, _ in answers]
+        workers = [self._worker(slot, answered) for slot in self._group.slots]
+        writers = [self._worker(slot, answered) for slot in self._group.writers]
+        status = together([told for _, told in answers], workers, writers)
         status.version = __version__
         status.state_dir = str(self._group.in_force.settings.state_dir)
         status.pid = os.getpid()

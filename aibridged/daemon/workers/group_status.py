@@ -21,7 +21,6 @@ from aibridged.daemon.status_report import (
     Status,
     Worker,
 )
-from aibridged.daemon.workers.child import WORKER, WRITER
 
 STATUS = "status"
 """To a worker, which answers with its `Status`."""
@@ -36,9 +35,11 @@ T = TypeVar("T")
 _STATES = ("open", "half-open", "closed")
 
 
-def together(statuses: Sequence[Status], workers: Sequence[Worker]) -> Status:
-    """One document of those of the workers that answer; `workers` are all there are, and what
-    writes for them.
+def together(
+    statuses: Sequence[Status], workers: Sequence[Worker], writers: Sequence[Worker] = ()
+) -> Status:
+    """One document of those of the workers that answer; `workers` are all there are, and `writers`
+    the processes that write for them.
 
     What several tell of one thing they share is the highest of their numbers, other numbers are
     summed up.
@@ -46,7 +47,7 @@ def together(statuses: Sequence[Status], workers: Sequence[Worker]) -> Status:
     first = statuses[0] if statuses else Status()
     return Status(
         version=first.version,
-        state=_state(statuses, workers),
+        state=_state(statuses, workers, writers),
         state_dir=first.state_dir,
         listeners=first.listeners,
         database=_database(_present(each.database for each in statuses)),
@@ -59,7 +60,7 @@ def together(statuses: Sequence[Status], workers: Sequence[Worker]) -> Status:
         mcp_servers_left_out=max((each.mcp_servers_left_out for each in statuses), default=0),
         clients=_clients(_present(each.clients for each in statuses)),
         process=_process(_present(each.process for each in statuses)),
-        workers=list(workers),
+        workers=[*writers, *workers],
     )
 
 
@@ -67,8 +68,8 @@ def _present(found: Iterable[T | None]) -> list[T]:
     return [each for each in found if each is not None]
 
 
-def _state(statuses: Sequence[Status], workers: Sequence[Worker]) -> str:
-    serving = [each.state == "serving" for each in workers if each.kind == WORKER]
+def _state(statuses: Sequence[Status], workers: Sequence[Worker], writers: Sequence[Worker]) -> str:
+    serving = [each.state == "serving" for each in workers]
     if not any(serving):
         return "down, as no worker serves"
     others = [each.state for each in statuses if each.state != "serving"]
@@ -77,7 +78,7 @@ def _state(statuses: Sequence[Status], workers: Sequence[Worker]) -> str:
     missing = []
     if not all(serving):
         missing.append(f"with {sum(serving)} of {len(serving)} workers")
-    if any(each.kind == WRITER and each.state != "serving" for each in workers):
+    if any(each.state != "serving" for each in writers):
         missing.append("without the writer of their records")
     return " ".join(["serving", ", ".join(missing)]).rstrip()
 
@@ -139,7 +140,6 @@ def _redis(found: Sequence[Redis]) -> Redis | None:
         min(found, key=lambda each: each.answers),
         outages=max(each.outages for each in found),
         decided_here=sum(each.decided_here for each in found),
-        processes=max(each.processes for each in found),
     )
 
 

@@ -11,7 +11,8 @@ import pytest
 from aibridged.daemon.status_report import Status
 from aibridged.daemon.workers.answers import Answers
 from aibridged.daemon.workers.group import Slot
-from aibridged.daemon.workers.series import GROUP_METRICS, Series
+from aibridged.daemon.workers.series import GROUP_METRICS, Series, packed, unpacked
+from aibridged.wire.outline import run as at_once
 
 
 class Group:
@@ -22,6 +23,7 @@ class Group:
         self.when_dead: list[Callable[[Slot], None]] = []
         self.slots = [Slot("worker", 1)]
         self.writers = [Slot("writer", 1)]
+        self.all_slots = [*self.writers, *self.slots]
         self.in_force = SimpleNamespace(settings=SimpleNamespace(state_dir=Path("/x")))
         self._asked = asyncio.Barrier(2)
 
@@ -36,7 +38,8 @@ class Group:
 
     async def _answer(self, value: float, gives: Any) -> list[tuple[Any, Any]]:
         await self._asked.wait()
-        told: Any = Status() if gives is Status else [Series("n", "sum", True, {(): [value]})]
+        series = [Series("n", "sum", True, {(): [value]})]
+        told: Any = Status() if gives is Status else at_once(packed(series))
         return [(SimpleNamespace(slot=1), told)]
 
 
@@ -51,5 +54,5 @@ async def test_workers_and_their_writer_are_asked_at_the_same_time(clock, kind: 
                 "Worker 1",
             ]
             return
-        [found] = await group.answerers[GROUP_METRICS](None, None)
-    assert found.values == {(): [3]}
+        found, *_ = await group.answerers[GROUP_METRICS](None, None)
+    assert unpacked(found).values == {(): [3]}

@@ -27,9 +27,7 @@ def status(number: int, state: str = "serving") -> Status:
         database=Database("SQLite", "/x", number != 2, number, 10.0 - number),
         records=Records(spool_bytes=number, lost=1),
         requests=Requests(number, [RunningModel("p", "m", number)], 0, 5, 9),
-        redis=Redis(
-            "redis://h:6379", number != 2, "why" * (number - 1), 3, number, number, number, 6
-        ),
+        redis=Redis("redis://h:6379", number != 2, "why" * (number - 1), 3, number, number),
         circuits=Circuits(
             5,
             [
@@ -49,7 +47,7 @@ def test_numbers_are_summed_up_and_what_is_shared_is_told_once() -> None:
     assert found.database == Database("SQLite", "/x", False, 3, 8.0)
     assert found.records == Records(spool_bytes=3, lost=2)
     assert found.requests == Requests(3, [RunningModel("p", "m", 3)], 0, 5, 9)
-    assert found.redis == Redis("redis://h:6379", False, "why", 3, 2, 3, 2, 6)
+    assert found.redis == Redis("redis://h:6379", False, "why", 3, 2, 3)
     assert found.circuits is not None
     assert [(each.model, each.state) for each in found.circuits.troubled] == [
         ("m", "open"),
@@ -61,18 +59,27 @@ def test_numbers_are_summed_up_and_what_is_shared_is_told_once() -> None:
     assert found.process == Process(2000, 9999, 2, 100, 3, 400)
 
 
+def test_the_writer_is_none_of_the_workers() -> None:
+    writer = Worker(name="Writer 1", pid=2, state="serving")
+    assert together([status(1)], [SERVING, DOWN], [writer]).state == "serving with 1 of 2 workers"
+    assert together([], [DOWN], [writer]).state == "down, as no worker serves"
+    found = together([status(1)], [SERVING], [DOWN])
+    assert found.state == "serving without the writer of their records"
+    assert found.workers == [DOWN, SERVING]
+
+
 def test_a_group_says_that_it_is_not_whole() -> None:
     assert together([status(1)], [SERVING, DOWN]).state == "serving with 1 of 2 workers"
     writer = Worker("Writer 1", "writer", state="down")
-    assert together([status(1)], [SERVING, SERVING, writer]).state == (
+    assert together([status(1)], [SERVING, SERVING], [writer]).state == (
         "serving without the writer of their records"
     )
-    assert together([status(1)], [SERVING, DOWN, writer]).state == (
+    assert together([status(1)], [SERVING, DOWN], [writer]).state == (
         "serving with 1 of 2 workers, without the writer of their records"
     )
     writer.state = "serving"
-    assert together([status(1)], [SERVING, DOWN, writer]).state == "serving with 1 of 2 workers"
-    assert together([], [DOWN, DOWN, writer]).state == "down, as no worker serves"
+    assert together([status(1)], [SERVING, DOWN], [writer]).state == "serving with 1 of 2 workers"
+    assert together([], [DOWN, DOWN], [writer]).state == "down, as no worker serves"
     assert together([], [DOWN, DOWN]).state == "down, as no worker serves"
     refusing = status(2, "refusing requests, which can't be recorded")
     assert together([status(1), refusing], [SERVING, SERVING]).state == refusing.state
