@@ -140,6 +140,7 @@ def _redis(found: Sequence[Redis]) -> Redis | None:
         min(found, key=lambda each: each.answers),
         outages=max(each.outages for each in found),
         decided_here=sum(each.decided_here for each in found),
+        processes=max(each.processes for each in found),
     )
 
 

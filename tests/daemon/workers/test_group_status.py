@@ -27,7 +27,9 @@ def status(number: int, state: str = "serving") -> Status:
         database=Database("SQLite", "/x", number != 2, number, 10.0 - number),
         records=Records(spool_bytes=number, lost=1),
         requests=Requests(number, [RunningModel("p", "m", number)], 0, 5, 9),
-        redis=Redis("redis://h:6379", number != 2, "why" * (number - 1), 3, number, number),
+        redis=Redis(
+            "redis://h:6379", number != 2, "why" * (number - 1), 3, number, number, number, 6
+        ),
         circuits=Circuits(
             5,
             [
@@ -47,7 +49,7 @@ def test_numbers_are_summed_up_and_what_is_shared_is_told_once() -> None:
     assert found.database == Database("SQLite", "/x", False, 3, 8.0)
     assert found.records == Records(spool_bytes=3, lost=2)
     assert found.requests == Requests(3, [RunningModel("p", "m", 3)], 0, 5, 9)
-    assert found.redis == Redis("redis://h:6379", False, "why", 3, 2, 3)
+    assert found.redis == Redis("redis://h:6379", False, "why", 3, 2, 3, 2, 6)
     assert found.circuits is not None
     assert [(each.model, each.state) for each in found.circuits.troubled] == [
         ("m", "open"),
