@@ -197,9 +197,9 @@ async def test_the_keyboard_is_enough(filled, new_tab):
     await page.keyboard.press("Escape")
     assert not await page.locator("dialog#keys").is_visible()
     for each in shown:
-        await page.keyboard.press("g")
-        await page.keyboard.press(each.key)
-        await page.wait_for_url(f"{tab.root}{each.path}*")
+        async with page.expect_navigation(url=f"{tab.root}{each.path}*"):
+            await page.keyboard.press("g")
+            await page.keyboard.press(each.key)
     await tab.open("/settings")
     await page.keyboard.press("/")
     assert await page.evaluate("document.activeElement.name") == "q"
