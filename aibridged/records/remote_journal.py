@@ -14,7 +14,7 @@ from pathlib import Path
 from aibridged.config.private_file import open_private
 from aibridged.records.facts import Fact
 from aibridged.records.journal import JOURNAL_FILE, Journal
-from aibridged.records.spool import SpoolError
+from aibridged.records.spool import SpoolError, is_in_use
 
 _STEM, _SUFFIX = "worker-journal", ".jsonl"
 
@@ -127,15 +127,6 @@ def _worker_journals(state_dir: Path) -> Sequence[Path]:
 def _is_locked(path: Path) -> bool:
     """Whether a process holds the file. Where it can't be told, one may."""
     try:
-        file = open_private(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
+        return is_in_use(path)
     except OSError:
         return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False

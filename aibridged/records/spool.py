@@ -135,7 +135,9 @@ class Spool:
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether a daemon holds this spool at the moment, and so runs on its state directory.
+    """Whether a process holds the lock on this file at the moment.
+
+    That of a spool is held by the daemon that runs on its state directory.
 
     Raises:
         OSError: that can't be told.
