@@ -1,7 +1,7 @@
 """The children of a supervisor: started, watched, replaced when they die, asked all at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -106,7 +106,7 @@ class Group:
     @property
     def serving(self) -> list[Child]:
         """The children that serve."""
-        return [each.child for each in self.slots if each.child is not None and each.child.serves]
+        return _serving(self.slots)
 
     def tell_all(self, kind: str) -> None:
         """Tell the workers, and the process that writes for them."""
@@ -122,9 +122,7 @@ class Group:
     @property
     def answers(self) -> bool:
         """Whether some child serves, and answers."""
-        return any(
-            slot.child is not None and slot.child.serves and not slot.missed for slot in self.slots
-        )
+        return bool(_serving(slot for slot in self.slots if not slot.missed))
 
     def on(self, kind: str, answerer: Answerer, takes: Any = object) -> None:
         """Have `answerer` answer requests of children; to be set before they start."""
@@ -140,8 +138,7 @@ class Group:
         self, kind: str, *, gives: Any, within: float = DEADLINE_S
     ) -> list[tuple[Child, Any]]:
         """The answer of the process that writes the workers' records, if there is one."""
-        children = [each.child for each in self.writers if each.child is not None]
-        return await _ask([each for each in children if each.serves], kind, None, gives, within)
+        return await _ask(_serving(self.writers), kind, None, gives, within)
 
     async def _ask_others(self, asker: Child, question: Question) -> list[msgspec.Raw]:
         others = [each for each in self.serving if each is not asker]
@@ -151,8 +148,7 @@ class Group:
     async def put_in_force(self, in_force: InForce) -> None:
         """Have all children use these settings; one that can't is replaced by one that does."""
         self.in_force = in_force
-        children = [each.child for each in self.all_slots if each.child is not None]
-        await asyncio.gather(*(self._put_in_force(each) for each in children if each.serves))
+        await asyncio.gather(*map(self._put_in_force, _serving(self.all_slots)))
 
     async def _put_in_force(self, child: Child) -> None:
         try:
@@ -240,7 +236,7 @@ class Group:
         closed = self._tasks.start(child.channel.closed.wait(), f"channel of {slot.name}")
         await asyncio.wait((child.started, closed), return_when=asyncio.FIRST_COMPLETED)
         closed.cancel()
-        if child.started.done() and child.started.result() is None:
+        if child.has_served:
             if in_force is not self.in_force:  # they have changed meanwhile
                 await self._put_in_force(child)
             return
@@ -254,22 +250,7 @@ class Group:
     async def _keep(self, slot: Slot) -> None:
         """Replace the slot's child whenever it has ended."""
         while True:
-            how, level, pause, often = "could not be started", "ERROR", 0.0, ""
-            ran, was_asked = 0.0, False
-            if (child := slot.child) is not None:
-                status = await child.ended()
-                ran = self._clock.monotonic() - child.began
-                how = f"(pid {child.pid}) {how_it_ended(status)} after {ran:.1f} s"
-                was_asked = child.has_served and not status
-                level = "WARNING" if was_asked else "ERROR"
-                self._bury(slot)
-            if not was_asked:
-                pause, ends = slot.backoff.pause(ran), slot.backoff.ends
-                often = f", {ends} times in a row" if ends > 1 else ""
-            when = f"in {pause:g} s" if pause else "at once"
-            text = "{} {}{}: it is started again {}"
-            logger.log(level, text, slot.name, how, often, when)
-            await asyncio.sleep(pause)
+            await asyncio.sleep(await self._pause_after_end(slot))
             slot.restarts += 1
             try:
                 slot.child = await self._spawn(slot)
@@ -280,6 +261,24 @@ class Group:
                 logger.error("{} can't start: {}", slot.name, error)
             else:
                 logger.info("{} serves again, with pid {}", slot.name, slot.child.pid)
+
+    async def _pause_after_end(self, slot: Slot) -> float:
+        """How many seconds to wait with the successor of the slot's child, once that has ended."""
+        child, ran = slot.child, 0.0
+        how = "could not be started"
+        if child is not None:
+            status = await child.ended()
+            ran = self._clock.monotonic() - child.began
+            how = f"(pid {child.pid}) {how_it_ended(status)} after {ran:.1f} s"
+            self._bury(slot)
+            if child.has_served and not status:  # it was asked to end
+                logger.warning("{} {}: it is started again at once", slot.name, how)
+                return 0.0
+        pause, ends = slot.backoff.pause(ran), slot.backoff.ends
+        often = f", {ends} times in a row" if ends > 1 else ""
+        when = f"in {pause:g} s" if pause else "at once"
+        logger.error("{} {}{}: it is started again {}", slot.name, how, often, when)
+        return pause
 
     def _bury(self, slot: Slot) -> None:
         slot.child = slot.pulse = slot.answered = None
@@ -310,6 +309,11 @@ class Group:
             slot.missed * PING_EVERY_S,
         )
         child.kill()
+
+
+def _serving(slots: Iterable[Slot]) -> list[Child]:
+    """The children of these slots that serve."""
+    return [slot.child for slot in slots if slot.child is not None and slot.child.serves]
 
 
 async def _ask(
