@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from aibridged.core.concurrency import Slots
+from aibridged.core.limiters import share
 from aibridged.core.policies import PersonLimits
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.limits.redis_lane import Answer, Holder, Holdings, Lane
@@ -26,7 +27,7 @@ NO_TIME = 1 << 31
 
 def share_of(limit: int, replicas: int) -> int:
     """The part of a limit that one replica has while Redis is away; 0 stays unlimited."""
-    return max(1, limit // replicas) if limit else 0
+    return share(limit, replicas) if limit else 0
 
 
 def digest(text: str) -> str:

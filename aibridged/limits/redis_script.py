@@ -1,4 +1,4 @@
-"""The script that Redis runs, and the batches that go to it: one round trip for all that waits.
+"""What Redis is asked, and the batches that go to its script: one round trip for all that waits.
 
 Everything is decided in Redis by its own clock, and each batch states what its sender holds: counts
 are absolute, so that nothing drifts when a batch or its answer is lost. A batch that arrives after
@@ -17,8 +17,6 @@ Keys, all of which expire (`{digest}` is of a token, an address, a person or a c
 
 from collections.abc import Sequence
 from enum import IntEnum
-from hashlib import sha1
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,7 +30,6 @@ GRACE_S = 3.0
 """How long after an empty start of Redis each replica has only its share: until all have told what
 they hold."""
 MAX_CIRCUITS = 1000
-_DAY_MS = 86_400_000
 
 
 class Code(IntEnum):
@@ -225,10 +222,3 @@ def decode_news(message: Any) -> News | None:
         return _decode_news(message)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return None
-
-
-SCRIPT = f"""local P = '{PREFIX}'
-local LEASE, GRACE = {LEASE_S * 1000:.0f}, {GRACE_S * 1000:.0f}
-local MOST_CIRCUITS, DAY = {MAX_CIRCUITS}, {_DAY_MS}
-""" + Path(__file__).with_name("redis.lua").read_text()
-SHA = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from hashlib import sha1
+from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -14,8 +16,10 @@ from redis.retry import Retry as SyncRetry
 from aibridged.limits.redis_script import (
     CHANGED,
     CHANNEL,
-    SCRIPT,
-    SHA,
+    GRACE_S,
+    LEASE_S,
+    MAX_CIRCUITS,
+    PREFIX,
     SPEND_LIMITS,
     BadAnswerError,
     Batch,
@@ -29,6 +33,14 @@ from aibridged.limits.redis_script import (
     encode_news,
 )
 from aibridged.limits.redis_session import CONNECT_S, Server, Session, place_of
+
+_DAY_MS = 86_400_000
+
+_SCRIPT = f"""local P = '{PREFIX}'
+local LEASE, GRACE = {LEASE_S * 1000:.0f}, {GRACE_S * 1000:.0f}
+local MOST_CIRCUITS, DAY = {MAX_CIRCUITS}, {_DAY_MS}
+""" + Path(__file__).with_name("redis.lua").read_text()
+_SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 _NO_RIGHTS = ("ACL failure in script", "The user executing the script can't")
 """How Redis 7 and Valkey say it of a command in a script, and how Redis 6 does."""
@@ -67,9 +79,9 @@ class _Session(Session):
 
     async def evaluate(self, batch: bytes) -> Any:
         try:
-            return await self._ask("EVALSHA", SHA, 0, batch)
+            return await self._ask("EVALSHA", _SHA, 0, batch)
         except NoScriptError:  # a new server, or one that was restarted
-            return await self._ask("EVAL", SCRIPT, 0, batch)
+            return await self._ask("EVAL", _SCRIPT, 0, batch)
 
     async def listen(self) -> None:
         await self._ask("SUBSCRIBE", CHANNEL)
@@ -117,7 +129,7 @@ def why_away(url: str) -> Exception | None:
     batch = encode(Batch(key, 1, 1, 0, 0, (), operations))
     try:
         with _client(url) as client, client.pubsub() as listener:
-            for words in (("EVAL", SCRIPT), ("EVALSHA", SHA)):
+            for words in (("EVAL", _SCRIPT), ("EVALSHA", _SHA)):
                 decode(client.execute_command(*words, 0, batch), operations)
             listener.subscribe(CHANNEL)
             listener.get_message(timeout=CONNECT_S)
