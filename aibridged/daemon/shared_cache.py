@@ -57,7 +57,7 @@ class SharedCache(CachedAuthenticator):
         self.forget_here(forgotten)
 
     def forget_here(self, forgotten: Forgotten) -> None:
-        """Forget what another process has told of; nobody else is told."""
+        """Forget what another process has told of; no other one is."""
         if forgotten.all:
             super().forget_all()
         else:

@@ -2,8 +2,8 @@
 
 A closed circuit admits, and an open one rejects, without the lock. Whatever may change a state is
 done under the lock of its key: restored, decided, and stored. Where that lock can't be had, a
-circuit that is neither closed nor open admits nobody, and outcomes are counted later, by the next
-request for the key.
+circuit that is neither closed nor open admits no request, and outcomes are counted later, by the
+next request for the key.
 """
 
 from collections import deque
@@ -238,7 +238,7 @@ class SharedBreakers(Breakers):
             handle.circuit.settle(generation, outcome, now)
 
     def _tell(self, handle: _Handle) -> None:
-        """Tell what has changed, now that nobody waits for the lock."""
+        """Tell what has changed, now that no other process waits for the lock."""
         while handle.changes:
             self._on_change(handle.key, *handle.changes.pop(0))
 

@@ -167,7 +167,7 @@ def fresh_generation(now: float) -> int:
 
 
 def never(_before: State, _now: State) -> None:
-    """Tells nobody of a change."""
+    """Tells of no change."""
 
 
 def _joined(key: BreakerKey) -> str:

@@ -1,11 +1,11 @@
 """What was admitted without the lock of its key, and is still to be counted.
 
 A worker that can't have the lock in time goes on where half of the limit has room for all that is
-uncounted. How much that is each worker tells the others, by numbers that only it writes; whoever
-has the lock heeds them as soon as half of the limit is used. So uncounted requests fill at most one
-half unseen, those that were counted the other, and the limit holds for both together. They are
-counted by the next request that has the lock, whichever key it is for, or shortly after without
-one. What a killed worker had still to count isn't counted: that is in the caller's favour.
+uncounted. How much that is each worker tells the others, by numbers that only it writes; the one
+that has the lock adds them up as soon as half of the limit is used. So uncounted requests fill at
+most one half unseen, those that were counted the other, and the limit holds for both together.
+They are counted by the next request that has the lock, whichever key it is for, or shortly after
+without one. What a killed worker had still to count isn't counted: that is in the caller's favour.
 """
 
 import asyncio

@@ -78,7 +78,7 @@ class TruncateLog(NamedTuple):
 
 
 Work = Waiting | InterceptionEnd | Prune | Adopt | Close | DiskFailed | TruncateLog | None
-"""An end whose start nobody waits for any more: it follows the start in the queue, so it is written
+"""An end whose start is no longer waited for: it follows the start in the queue, so it is written
 after it. None only says that there are facts to write."""
 
 

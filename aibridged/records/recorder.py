@@ -300,7 +300,7 @@ class Recorder:
         self.stats.records_lost += lost
 
     def _abandon(self, start: InterceptionStart, elapsed: float) -> None:
-        """End a start that nobody waits for any more, though it may not even be committed yet."""
+        """End a start that is no longer waited for, though it may not even be committed yet."""
         end = given_up_end(start, elapsed)
         if self._closed:
             self.record(end)

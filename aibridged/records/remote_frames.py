@@ -52,7 +52,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch", gc=False)
 
 
 class Bye(msgspec.Struct, frozen=True, array_like=True, tag="bye"):
-    """The last frame of a worker: nobody comes whose facts could be written with what waits."""
+    """The last frame of a worker: no facts will come that could be written with what waits."""
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):

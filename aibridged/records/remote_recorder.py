@@ -344,7 +344,7 @@ class RemoteRecorder:
         committed: asyncio.Future[tuple[int, ...]],
         elapsed: float,
     ) -> None:
-        """End a start that nobody waits for any more, once it is known to be committed."""
+        """End a start that is no longer waited for, once it is known to be committed."""
         end = given_up_end(start, elapsed)
         if committed.cancelled():
             self._starts.give_up(end)

@@ -69,7 +69,7 @@ class RemoteStarts:
         self._asked[number] = starts
 
     def give_up(self, end: InterceptionEnd) -> None:
-        """The end of a start for whose answer nobody waits any more."""
+        """The end of a start whose answer is no longer waited for."""
         self._given_up[end.interception_id] = end
 
     def settle(self, settled: Settled) -> Iterator[InterceptionStart]:

@@ -3,7 +3,7 @@
 A row of `aibridged_usage_hours` sums up what has the same values in all columns that totals can be
 grouped or filtered by. An hour is summed up once it has been over for a while, and again when
 something in it has changed (see `summarised_hours`), by a thread and on connections of its own:
-reading takes as long as it does and keeps nobody from writing, and rows are written a few at a
+reading takes as long as it does and holds up no writer, and rows are written a few at a
 time. The newest hours are first, so that a record of an earlier release is soon quick to ask for
 what people ask for; older ones follow bit by bit. A day is made of its hours, and a month of its
 days, once all of them are summed up.
@@ -44,7 +44,7 @@ SHARE = 0.05
 """Of all time, what is spent on it at most."""
 LEAST_PAUSE_S = 0.005
 LEASE_S = 300.0
-"""How long nobody else sums up a span that a daemon has begun with."""
+"""How long a span that a daemon sums up is left to it."""
 TIME_LIMIT_S = 120.0
 """For reading a span."""
 HOURS_AT_ONCE = 1000

@@ -112,7 +112,7 @@ class SerialHandler(RequestHandler):
             self._handler_waiter.set_result(None)
 
     async def _read_rest(self, body: StreamReader) -> bool:
-        """Read a body that nobody wanted, for a while; returns whether that was all of it.
+        """Read a body that was not asked for, for a while; returns whether that was all of it.
 
         A connection that is closed with unread bytes is reset, before the response is read.
         """

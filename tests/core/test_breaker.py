@@ -475,7 +475,7 @@ def test_any_course_of_events_goes_as_in_the_model(settings, steps):
             model = Model(settings)
             model.since = clock.now
         model.tick(clock.now)
-        # One that is half-open, and that nobody asks, is left out in the end.
+        # One that is half-open, and not asked, is left out in the end.
         left_out = State.HALF_OPEN if breakers._circuits else State.CLOSED
         assert breakers.states().get(KEY, left_out).value == model.state
 

@@ -151,7 +151,7 @@ def test_a_writer_that_is_stopped_is_not_waited_for(run, sqlite_database):
     writer.process.send_signal(signal.SIGCONT)
     for each in workers:
         each.wait_for("ended", 100)
-    # A worker that is stopped keeps nobody from anything, and what it has open is its own.
+    # A worker that is stopped holds up no other, and what it has open is its own.
     workers[0].process.send_signal(signal.SIGSTOP)
     workers[1].wait_for("ended", 100)
     workers[0].process.send_signal(signal.SIGCONT)
