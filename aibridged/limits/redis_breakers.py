@@ -1,9 +1,9 @@
 """Circuit breakers of which all replicas open and close together. See `core.breaker`.
 
 Each replica has circuits of its own, and asks no other one: what they find out, it tells. Redis
-counts the failures of all in a row, until a success anywhere. When that count is at the threshold, or the
-circuit of one replica opens, all open; when one closes, all do. While a circuit is half-open, each
-replica has its share of the probes, at least 1.
+counts the failures of all in a row, until a success anywhere. When that count is at the threshold,
+or the circuit of one replica opens, all open; when one closes, all do. While a circuit is
+half-open, each replica has its share of the probes, at least 1.
 
 Without Redis each goes by what it sees itself.
 """

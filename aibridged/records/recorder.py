@@ -12,7 +12,6 @@ with everything that was queued while it wrote (see `writer`). Facts after the s
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import inf
@@ -36,17 +35,16 @@ from aibridged.records.facts import (
 from aibridged.records.jobs import (
     Admission,
     Close,
-    Place,
     Prune,
     RecordingFailedError,
     Waiting,
     Work,
     admitted,
-    settle,
     settle_starts,
 )
 from aibridged.records.journal import Journal
 from aibridged.records.spool import Spool
+from aibridged.records.stalled_starts import StalledStarts
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
 from aibridged.records.truncation import Truncator
@@ -64,10 +62,6 @@ QUEUE_LIMIT = 10_000
 GATHERING_TURNS = 4
 """Most turns of the event loop that a start waits for others, as long as each brings some."""
 
-STALL_S = 10.7
-"""A start that has waited so long is refused: longer than the database may take to say no."""
-WATCH_S = 0.25
-"""How often that is looked at, while starts wait for the thread."""
 CLOSE_S = 15.0
 """How long the thread may take for its last commit and for the spool, unless there is less time."""
 _LAST_S = 2.0  # what it gets, however little time is left
@@ -108,8 +102,9 @@ class Recorder:
         self._queue_limit = queue_limit
         self._linger = linger
         self._starts: list[Waiting] = []
-        self._handed_over: deque[tuple[float, Waiting]] = deque()
-        self._watch: asyncio.TimerHandle | None = None
+        self._handed_over = StalledStarts(
+            clock, self.stats, "The disk or database", self._end_stalled
+        )
         self._finish_by = inf
         self._disk_waits = DiskWaits()
         self._alone_from = inf  # a start that comes by then gathers others
@@ -281,8 +276,7 @@ class Recorder:
         else:
             self._thread.join()
         finally:
-            if self._watch is not None:
-                self._watch.cancel()
+            self._handed_over.close()
 
     def finish_by(self, seconds: float) -> None:
         """Let the database have no more time than that, in what is still to be written."""
@@ -327,38 +321,10 @@ class Recorder:
             return
         for one in waiting:
             self._work.put(one)
-            self._handed_over.append((now, one))
-        if self._watch is None:
-            self._watch = self._loop.call_later(WATCH_S, self._look_after_starts)
+            self._handed_over.put(one, now)
 
-    def _look_after_starts(self) -> None:
-        """Refuse the starts that the thread has had for too long, and all until it goes on."""
-        self._watch = None
-        handed_over, now = self._handed_over, self._clock.monotonic()
-        while handed_over:
-            at, (start, committed) = handed_over[0]
-            if not committed.done():
-                if now - at < STALL_S:
-                    break
-                self._refuse_stalled(start, committed)
-            handed_over.popleft()
-        if handed_over:
-            self._watch = self._loop.call_later(WATCH_S, self._look_after_starts)
-
-    def _refuse_stalled(
-        self, start: InterceptionStart, committed: asyncio.Future[tuple[int, ...]] | Place
-    ) -> None:
-        if not self.stats.stalled:
-            self.stats.stalled = True
-            logger.error(
-                "The disk or database has not answered for {:g} s: requests are refused until it"
-                " does",
-                STALL_S,
-            )
-        self.stats.starts_refused += 1
-        settle([committed], RecordingFailedError())
-        # It may be committed in the end.
-        self._work.put(refused_end(start))
+    def _end_stalled(self, one: Waiting) -> None:
+        self._work.put(refused_end(one.start))  # it may be committed in the end
 
     def _flush(self) -> None:
         self._longer = None

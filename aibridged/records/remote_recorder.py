@@ -34,12 +34,13 @@ from aibridged.records.facts import (
     given_up_end,
 )
 from aibridged.records.jobs import RecordingFailedError, Waiting
-from aibridged.records.recorder import CLOSE_S, LINGER_S, QUEUE_LIMIT, STALL_S
+from aibridged.records.recorder import CLOSE_S, LINGER_S, QUEUE_LIMIT
 from aibridged.records.remote_frames import Answers, Batch, Bye, UnencodableError
 from aibridged.records.remote_journal import WorkerJournal
 from aibridged.records.remote_link import RETRY_S, RemoteLink
 from aibridged.records.remote_outbox import Outbox, sendable
 from aibridged.records.remote_starts import RemoteStarts
+from aibridged.records.stalled_starts import STALL_S
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import DatabaseAwayError
 from aibridged.records.truncation import Truncator

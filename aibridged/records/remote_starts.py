@@ -1,16 +1,12 @@
 """The starts that a worker has asked another process to commit, until they are settled."""
 
-import asyncio
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-
-from loguru import logger
 
 from aibridged.clock import Clock
 from aibridged.records.facts import InterceptionEnd, InterceptionStart, refused_end
 from aibridged.records.jobs import BudgetExceededError, RecordingFailedError, Waiting, settle
-from aibridged.records.recorder import WATCH_S
 from aibridged.records.remote_frames import Settled
+from aibridged.records.stalled_starts import StalledStarts
 from aibridged.records.stats import RecorderStats
 
 
@@ -28,16 +24,14 @@ class RemoteStarts:
         end: Callable[[InterceptionEnd], None],
         stall: float,
     ) -> None:
-        self._clock = clock
         self._stats = stats
         self._end = end
-        self._stall = stall
         self._unsent: list[Waiting] = []
         self._asked: dict[int, Sequence[Waiting]] = {}  # by the number of their batch
         self._given_up: dict[str, InterceptionEnd] = {}
-        self._queued_at: deque[tuple[float, Waiting]] = deque()
-        self._watch: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
+        self._queued = StalledStarts(
+            clock, stats, "The process that writes the records", stall=stall
+        )
 
     @property
     def are_unsent(self) -> bool:
@@ -52,9 +46,7 @@ class RemoteStarts:
     def put(self, one: Waiting, now: float) -> None:
         """Append one, to be sent."""
         self._unsent.append(one)
-        self._queued_at.append((now, one))
-        if self._watch is None:
-            self._watch = self._loop.call_later(WATCH_S, self._look)
+        self._queued.put(one, now)
 
     def take(self) -> list[Waiting]:
         """Those to be sent now, without those that are refused already, or given up."""
@@ -101,32 +93,7 @@ class RemoteStarts:
 
     def close(self) -> None:
         """Look after nothing any more."""
-        if self._watch is not None:
-            self._watch.cancel()
-
-    def _look(self) -> None:
-        """Refuse those that have waited for too long, and new ones until one is answered."""
-        self._watch = None
-        queued_at, now = self._queued_at, self._clock.monotonic()
-        while queued_at:
-            at, one = queued_at[0]
-            if not one.committed.done():
-                if now - at < self._stall:
-                    break
-                self._note_stall()
-                self._refuse(one)
-            queued_at.popleft()
-        if queued_at:
-            self._watch = self._loop.call_later(WATCH_S, self._look)
-
-    def _note_stall(self) -> None:
-        if not self._stats.stalled:
-            self._stats.stalled = True
-            logger.error(
-                "The process that writes the records has not answered for {:g} s: requests are"
-                " refused until it does",
-                self._stall,
-            )
+        self._queued.close()
 
     def _refuse(self, one: Waiting) -> None:
         if not one.committed.done():

@@ -12,8 +12,9 @@ from aibridged.records import schema
 from aibridged.records.facts import InterceptionEnd, Outcome, ended_at
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.journal import Journal
-from aibridged.records.recorder import ALONE_S, ENOUGH, GATHERING_TURNS, STALL_S, Recorder
+from aibridged.records.recorder import ALONE_S, ENOUGH, GATHERING_TURNS, Recorder
 from aibridged.records.spool import Spool, SpoolInUseError
+from aibridged.records.stalled_starts import STALL_S
 from aibridged.records.store import DatabaseAwayError, Store
 from tests.waiting import until
 
