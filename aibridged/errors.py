@@ -270,9 +270,6 @@ LOOKUP_FAILED = ErrorKind(
 QUERY_FAILED = ErrorKind(
     "query_failed", 503, "api_error", "The records could not be queried. Please try again."
 )
-SHUTTING_DOWN = ErrorKind(
-    "shutting_down", 503, "overloaded_error", "The gateway is shutting down. Please try again."
-)
 UPSTREAM_TIMEOUT = ErrorKind(
     "upstream_timeout", 504, "timeout_error", "The provider did not respond in time."
 )

@@ -17,7 +17,6 @@ from aibridged.observe.descriptors import Shortages
 from aibridged.observe.metrics import Metrics
 from aibridged.providers import Provider
 from aibridged.transport.idle_pools import Pools
-from aibridged.transport.in_flight import InFlight
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.server import Server
 
@@ -94,7 +93,6 @@ def make_proxy(
     gate: Throttle,
     providers: Iterable[Provider],
     server: Server,
-    in_flight: InFlight,
     metrics: Metrics | None,
     shortages: Shortages,
     pools: Pools,
@@ -126,7 +124,6 @@ def make_proxy(
             gate,
             providers,
             server.connection_for,
-            in_flight,
             metrics,
             hand_over if settings.proxy_target is None else None,
             server.connection_limiter,

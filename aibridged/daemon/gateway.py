@@ -241,7 +241,6 @@ class Gateway:
             resources.gate,
             composition.components.providers.values(),
             server,
-            resources.in_flight,
             resources.metrics,
             resources.shortages,
             resources.pools,
@@ -352,7 +351,6 @@ class Gateway:
         in_flight = self._composition.resources.in_flight
         in_flight.draining = True
         self._composition.resources.recorder.finish_by(self._settings.shutdown_timeout)
-        in_flight.refusing = not self._listener.outlive
         self._listener.close()
         if self.proxy is not None:
             self.proxy.stop_accepting()
@@ -371,6 +369,7 @@ class Gateway:
     async def _drained(self, server: Server) -> None:
         """Return once the last response has been sent completely."""
         in_flight = self.components.in_flight
+        await self._listener.settled()
         if not self._listener.outlive:
             # Clients with open connections have no process to go to next, now or in a moment.
             await in_flight.idle()

@@ -27,7 +27,6 @@ from aibridged.daemon.status_server import StatusServer
 from aibridged.observe.descriptors import Shortages
 from aibridged.providers import make_providers
 from aibridged.transport.idle_pools import Pools
-from aibridged.transport.in_flight import InFlight
 from aibridged.transport.listeners import CannotListenError
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.server import Limits, Server
@@ -40,7 +39,7 @@ class StandaloneProxy:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._stack = AsyncExitStack()
-        self._in_flight = InFlight()
+        self._is_draining = False
         self.connection_limiter = ConnectionLimiter(self._clock)
         self._server: Server | None = None
         self._began = self._clock.monotonic()
@@ -74,7 +73,6 @@ class StandaloneProxy:
                 gate,
                 make_providers(settings.providers).values(),
                 self._server,
-                self._in_flight,
                 None,
                 shortages,
                 Pools(self.connection_limiter, shortages),
@@ -95,7 +93,7 @@ class StandaloneProxy:
             Status(
                 version=__version__,
                 pid=os.getpid(),
-                state="shutting down" if self._in_flight.draining else "serving",
+                state="shutting down" if self._is_draining else "serving",
                 uptime_s=round(self._clock.monotonic() - self._began, 1),
                 state_dir=str(self._settings.state_dir),
                 listeners=[Listening("AI Proxy", self.proxy.url)],
@@ -109,7 +107,7 @@ class StandaloneProxy:
         """Stop accepting, let requests finish within the shutdown timeout, then abort them."""
         assert self._server is not None
         self.proxy.stop_accepting()
-        self._in_flight.draining = self._in_flight.refusing = True
+        self._is_draining = True
         self._server.drain()
         try:
             async with asyncio.timeout(self._settings.shutdown_timeout):

@@ -1,14 +1,13 @@
 """Health probes, admission control, and graceful shutdown (draining).
 
-While draining, new requests are refused, unless another process takes over: then no client may
-notice.
+While draining, a request on an open connection is served, and is its last one.
 """
 
 from collections.abc import Awaitable
 
 from aiohttp import web
 
-from aibridged.errors import AT_CAPACITY, SHUTTING_DOWN, GatewayError
+from aibridged.errors import AT_CAPACITY, GatewayError
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.transport.refusal import SERVER
@@ -25,8 +24,6 @@ def stage(components: Components, handler: Handler) -> Handler:
         if context.request.method in _READ and target in ("/healthz", "/readyz"):
             context.is_probe = True
             return health(target)
-        if in_flight.refusing:
-            raise GatewayError(SHUTTING_DOWN, retry_after=1)
         if context.request.is_surplus:
             raise GatewayError(AT_CAPACITY, retry_after=1)
         requests.enter()

@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from aiohttp import web
 from loguru import logger
@@ -27,7 +26,6 @@ from aibridged.errors import (
     INVALID_REQUEST,
     MISDIRECTED_REQUEST,
     ORIGIN_REFUSED,
-    SHUTTING_DOWN,
     UPGRADE_NOT_SUPPORTED,
     GatewayError,
 )
@@ -48,12 +46,6 @@ HandOver = Callable[
     [GatewayRequest, str, CIMultiDict[str], str, str | None], Awaitable[web.StreamResponse]
 ]
 """Has the gateway serve a request, with another target, headers, id and client IP address."""
-
-
-class InFlight(Protocol):
-    """The requests in flight, and whether new ones are accepted."""
-
-    refusing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +81,11 @@ class Intercepted:
         hand_over: HandOver,
         forwarder: Forwarder,
         gate: Throttle,
-        in_flight: InFlight,
         metrics: Metrics | None,
     ) -> None:
         self._hand_over = hand_over
         self._forwarder = forwarder
         self._gate = gate
-        self._in_flight = in_flight
         self._metrics = metrics
         self.reconfigure(settings, hosts)
 
@@ -165,8 +155,6 @@ class Intercepted:
             _refuse_web_pages(headers, request)
             gateway_target = f"{found}?{query}" if query else found
             return await self._hand_over(request, gateway_target, headers, request_id, session.ip)
-        if self._in_flight.refusing:
-            raise GatewayError(SHUTTING_DOWN, retry_after=1)
         actor = await self._gate.actor(session.token, lambda: rate_limit_key(session.ip))
         running = _Forwarded(request)
         self._gate.active_requests.add(actor, session.token, running)

@@ -26,7 +26,7 @@ from aibridged.proxy.dial import CONNECT_S, Dialer, UpstreamFor
 from aibridged.proxy.forwarding import Forwarder, over_tls
 from aibridged.proxy.hosts import Hosts
 from aibridged.proxy.leaf_certificates import Leaves
-from aibridged.proxy.mitm import HandOver, InFlight, Intercepted
+from aibridged.proxy.mitm import HandOver, Intercepted
 from aibridged.proxy.tunnel_quota import Places, most_tunnels
 from aibridged.transport.idle_pools import Dial, Pools
 from aibridged.transport.listeners import Listener, proxy_listener
@@ -60,7 +60,6 @@ class Proxy:
         gate: Throttle,
         providers: Iterable[Provider],
         make_connection: MakeConnection,
-        in_flight: InFlight,
         metrics: Metrics | None,
         hand_over: HandOver | None,
         limiter: ConnectionLimiter,
@@ -99,7 +98,7 @@ class Proxy:
             Leaves(authority, clock),
             Places(most_tunnels()),
             dialer,
-            Intercepted(settings, hosts, hand_over, onward, gate, in_flight, metrics),
+            Intercepted(settings, hosts, hand_over, onward, gate, metrics),
             make_connection,
             metrics,
             authority.certificate_pem,

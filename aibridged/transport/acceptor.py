@@ -66,11 +66,22 @@ class Acceptor:
         self._resume()
 
     def close(self) -> None:
-        """Stop accepting. Accepted connections go on."""
-        if not self._is_closed:
-            self._pause()
-            self._is_closed = True
-            self._listening.close()
+        """Stop accepting. Accepted connections go on; so do those that are queued, if they fit.
+
+        The system would reset those, although for their clients they are connected.
+        """
+        if self._is_closed:
+            return
+        self._pause()
+        if not isinstance(self._listening, SharedSocket):  # the others accept those
+            while not self._limiter.is_saturated and self._accept():
+                pass
+        self._is_closed = True
+        self._listening.close()
+
+    async def settled(self) -> None:
+        """Return once each accepted connection has its protocol, or has failed."""
+        await self._openings.idle()
 
     def _resume(self) -> None:
         if not self._is_closed:
@@ -86,14 +97,20 @@ class Acceptor:
                 self._limiter.wait(self._resume)
                 self._loop.call_later(_RETRY_S, self._resume)
                 return
-            try:
-                accepted, peer = self._listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            if not self._accept():
                 return
-            except OSError as error:
-                self._refused_by_system(error)
-                return
-            self._begin(accepted, peer)
+
+    def _accept(self) -> bool:
+        """Accept one; False: there is none, or the system refuses."""
+        try:
+            accepted, peer = self._listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            self._refused_by_system(error)
+            return False
+        self._begin(accepted, peer)
+        return True
 
     def _refused_by_system(self, error: OSError) -> None:
         """Pause: the connection stays in the queue, and the loop would spin on it."""

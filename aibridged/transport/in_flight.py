@@ -30,13 +30,11 @@ class Requests:
 class InFlight:
     """All requests in flight, and how far a shutdown has come.
 
-    `draining`: the daemon is shutting down. `refusing`: new requests are refused. `cut_off`:
-    requests in flight are aborted.
+    `draining`: the daemon is shutting down. `cut_off`: requests in flight are aborted.
     """
 
     def __init__(self) -> None:
         self.draining = False
-        self.refusing = False
         self.cut_off = False
         self._generations: list[Requests] = []
 

@@ -166,9 +166,14 @@ class Listener:
             self._certificate.load_into(self._tls)
 
     def close(self) -> None:
-        """Stop accepting. Accepted connections go on."""
+        """Stop accepting. Accepted connections go on, and those that were queued."""
         for acceptor in self._acceptors:
             acceptor.close()
+
+    async def settled(self) -> None:
+        """Return once each accepted connection has its protocol, or has failed."""
+        for acceptor in self._acceptors:
+            await acceptor.settled()
 
     def _check_passed(self, passed: socket.socket) -> None:
         """Check the address of a passed socket, as the settings' check can't."""

@@ -84,6 +84,11 @@ class Connection(SerialHandler):
         """Whether the next response is the connection's last."""
         return self._is_last_call or self._server.is_draining
 
+    @property
+    def has_asked(self) -> bool:
+        """Whether a request has come on it."""
+        return bool(self._request_count)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         bound_unsent(transport)
@@ -322,9 +327,13 @@ class Server(web.Server):
             connection.leave()
 
     def finish(self) -> None:
-        """Close each connection as soon as it is idle."""
+        """Close each connection as soon as it is idle.
+
+        A draining server's new ones keep their moment: what they ask may be on its way.
+        """
         for connection in self._open_connections():
-            connection.finish()
+            if connection.has_asked:
+                connection.finish()
 
     def abort(self) -> None:
         """Abort all connections."""

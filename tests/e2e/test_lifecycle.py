@@ -1,9 +1,10 @@
 """Living and dying: the real process."""
 
 import asyncio
+import json
 import signal
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import aiohttp
 import pytest
@@ -55,7 +56,7 @@ async def test_no_client_is_pointed_at_a_provider_without_a_base_url_to_set(star
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_stream_ends_in_peace_and_nothing_new_is_taken(start_daemon, fake, number):
+async def test_a_stream_ends_in_peace_and_no_connection_is_taken(start_daemon, fake, number):
     daemon = await start_daemon()
     gate = asyncio.Event()
     fake.play(Script(before_write={3: gate}))
@@ -72,14 +73,36 @@ async def test_a_stream_ends_in_peace_and_nothing_new_is_taken(start_daemon, fak
         async with clients[1].get(f"{daemon.url}/readyz") as response:
             assert response.status == 503
         async with clients[2].post(daemon.url + PATH, json=REQUEST) as response:
-            assert response.status == 503
-            assert response.headers["X-Aibridge-Reason"] == "shutting_down"
+            assert response.status == 200
             assert response.headers["Connection"] == "close"
         with pytest.raises(aiohttp.ClientConnectorError):
             await clients[1].get(daemon.url)
         gate.set()
         assert b"message_stop" in await stream.content.read()
         assert await finished(daemon) == 0
+
+
+async def test_who_is_queued_at_the_signal_is_served(start_gateway, fake):
+    gateway = await start_gateway(shutdown_timeout=10.0)
+    host, port = gateway.url.removeprefix("http://").split(":")
+    body = json.dumps(REQUEST).encode()
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    )
+    with ExitStack() as stack:
+        # Blocking: the loop accepts none of them before the shutdown begins.
+        queued = [
+            stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(5)
+        ]
+        for each in queued[1:]:
+            each.sendall(head + body)
+        stopping = asyncio.get_running_loop().create_task(gateway.stop())
+        await asyncio.sleep(0)
+        queued[0].sendall(head + body)  # was connected by then
+        await stopping
+        for each in queued:
+            each.settimeout(5)
+            assert each.recv(12) == b"HTTP/1.1 200"
 
 
 async def test_an_idle_connection_is_closed_without_a_reset(start_daemon, fake):

@@ -43,8 +43,8 @@ async def waiting(gateway, fake, ask, *headers):
         gate.set()
 
 
-async def test_shutting_down_comes_before_the_route(start_gateway, fake, ask):
-    """On connections that are open from before: each gets one answer more."""
+async def test_a_shutdown_refuses_nothing_on_open_connections(start_gateway, fake, ask):
+    """Each gets one answer more."""
     gateway = await start_gateway(shutdown_timeout=10.0)
     host, port = gateway.url.removeprefix("http://").split(":")
     asked, probed = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
@@ -56,7 +56,7 @@ async def test_shutting_down_comes_before_the_route(start_gateway, fake, ask):
         await asyncio.sleep(0)
         asked[1].write(request(target=b"/not/served", keep=True))
         refusal = await asked[0].read()
-        assert b"X-Aibridge-Reason: shutting_down" in refusal
+        assert b"X-Aibridge-Reason: route_not_supported" in refusal
         assert b"Connection: close" in refusal
         probed[1].write(request(target=b"/healthz", method=b"GET", keep=True))
         assert b" 200 " in await probed[0].read()
