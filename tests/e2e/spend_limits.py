@@ -1,5 +1,6 @@
 """Spend limits as tests set them, and models whose prices are easy to reckon with."""
 
+from collections import Counter
 from decimal import Decimal
 
 import sqlalchemy as sa
@@ -46,14 +47,19 @@ def ledger(engine):
 
 
 def is_balanced(engine):
-    """Whether the counters say what the rows do."""
-    rows = schema.interceptions.c
-    columns = {"spent_nanos": rows.cost_nanos, "reserved_nanos": rows.reserved_nanos}
+    """Whether the counters of each subject and day say what the rows do."""
+    rows, spend = schema.interceptions.c, schema.spend.c
+    columns = (rows.initiator_id, rows.charged_to, rows.started_at)
+    amounts = (rows.cost_nanos, rows.reserved_nanos)
+    charged = sa.select(*columns, *amounts).where(rows.credential_kind == "centralized")
+    counters = sa.select(spend.subject, spend.day, spend.spent_nanos, spend.reserved_nanos)
+    told = Counter()
     with engine.connect() as connection:
-        for name, column in columns.items():
-            users = schema.spend.c.subject.startswith("user:")
-            counted = sa.select(sa.func.sum(schema.spend.c[name])).where(users)
-            told = sa.select(sa.func.sum(column)).where(rows.credential_kind == "centralized")
-            if int(connection.scalar(counted) or 0) != int(connection.scalar(told) or 0):
-                return False
-    return True
+        for initiator, others, at, cost, reserved in connection.execute(charged):
+            for subject in (f"user:{initiator}", *(others or "").split()):
+                told[subject, at.date(), "spent"] += cost or 0
+                told[subject, at.date(), "reserved"] += reserved or 0
+        for subject, day, spent, reserved in connection.execute(counters):
+            told[subject, day, "spent"] -= spent
+            told[subject, day, "reserved"] -= reserved
+    return not any(told.values())

@@ -14,6 +14,8 @@ import aiohttp
 import pytest
 
 from aibridged.fake_provider import FakeProvider, Script
+from aibridged.identity.groups import GroupStore
+from aibridged.identity.tokens import TokenStore
 from aibridged.records import schema
 from tests.e2e.conftest import LISTENS, daemon_environment
 from tests.e2e.spend_limits import is_balanced, ledger, set_limit
@@ -161,6 +163,7 @@ async def daemons(database, fake):
     """Daemons in front of `fake` with one database, as long as the test lasts."""
     variables = daemon_environment(fake.base_url, str(database.state_dir))
     variables["PYTHONPATH"] = str(PROGRAM.parents[2])
+    variables["CODER_AIBRIDGE_AUTH"] = "token"
     variables["CODER_AIBRIDGE_UNPRICED"] = "100"
     if not database.is_sqlite:
         variables["CODER_PG_CONNECTION_URL"] = database.url.render_as_string(hide_password=False)
@@ -178,15 +181,28 @@ async def daemons(database, fake):
     await made.close()
 
 
+@pytest.fixture
+def token(database, clock):
+    """A user's, with limits of their own, of the token and of a pool of their group."""
+    store, groups = TokenStore(database.engine, clock), GroupStore(database.engine, clock)
+    store.create_user("ann")
+    info, token = store.create_token("ann", name="", lifetime=None)
+    group = groups.create("staff")
+    groups.add("staff", ["ann"])
+    for scope, id in (("organization", ""), ("token", info.id), ("group_pool", group.id)):
+        set_limit(database.engine, clock, 10**9, scope=scope, scope_id=id)
+    return token.reveal()
+
+
 @pytest.mark.drill
 async def test_killed_at_any_moment_it_has_recorded_what_clients_and_provider_saw(
-    database, daemons, client, fake, clock
+    database, daemons, client, fake, token
 ):
     """Also what ended just before, and was in memory only: usage, tool calls, cost and the end.
 
-    At each moment the counters of what is spent and reserved say what the rows do.
+    At each moment the counters of what user, token and pool have spent and reserved say what the
+    rows do.
     """
-    set_limit(database.engine, clock, 10**9)
     numbers, left_open, reserved, answered = count(), 0, 0, set()
     for _ in range(KILLS):
         await daemons.start()
@@ -196,7 +212,7 @@ async def test_killed_at_any_moment_it_has_recorded_what_clients_and_provider_sa
             while not killed.is_set():
                 name = f"good-{next(numbers)}"
                 with suppress(aiohttp.ClientError):
-                    await answered_whole(client, daemons.url, name)
+                    await answered_whole(client, daemons.url, token, name)
                     answered.add(name)
 
         async with asyncio.timeout(20), asyncio.TaskGroup() as agents:
@@ -217,6 +233,8 @@ async def test_killed_at_any_moment_it_has_recorded_what_clients_and_provider_sa
     assert spent > reserved == 0
     assert await daemons.end(signal.SIGTERM) == 0
     assert is_balanced(database.engine)
+    subjects = {row["subject"].partition(":")[0] for row in database.rows(schema.spend)}
+    assert subjects == {"user", "token", "group_pool"}
     rows = database.rows(schema.interceptions)
     names = Counter(row["client_session_id"] for row in rows)
     upstream = {request.header(NAME): request for request in fake.requests}
@@ -232,7 +250,7 @@ async def test_killed_at_any_moment_it_has_recorded_what_clients_and_provider_sa
     whole(database, {row["id"]: row for row in rows}, upstream)
 
 
-async def answered_whole(client, url, name):
+async def answered_whole(client, url, token, name):
     """Ask for a text and two tool calls; the answer has come to its end, or raises."""
     path, stream = random.choice(PATHS), random.random() < 0.7
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -243,7 +261,7 @@ async def answered_whole(client, url, name):
         RESPONSES: [{"type": "function", **function}],
     }
     body = {**question(path, stream, "from cache use the tools"), "tools": tools[path]}
-    headers = {"User-Agent": "claude-cli/2.0.14", NAME: name}
+    headers = {"User-Agent": "claude-cli/2.0.14", "X-Coder-Token": token, NAME: name}
     async with client.post(url + path, json=body, headers=headers) as answer:
         await answer.read()
         assert answer.status == 200
@@ -254,6 +272,7 @@ def whole(database, rows, upstream):
     assert {row["outcome"] for row in rows.values()} <= {"completed", "interrupted"}
     assert all(row["ended_at"] >= row["started_at"] for row in rows.values())
     completed = {id for id, row in rows.items() if row["outcome"] == "completed"}
+    assert all(row["reserved_nanos"] is None for row in rows.values())
     usages = database.rows(schema.token_usages)
     owners = [usage["interception_id"] for usage in usages]
     assert sorted(owners) == sorted(completed)
@@ -262,6 +281,7 @@ def whole(database, rows, upstream):
     for usage in usages:
         name = rows[usage["interception_id"]]["client_session_id"]
         assert recorded(usage) == spent(upstream[name].usage)
+        assert usage["cost_nanos"] == rows[usage["interception_id"]]["cost_nanos"] > 0
     prompts = [prompt["interception_id"] for prompt in database.rows(schema.user_prompts)]
     assert len(prompts) == len(set(prompts))
     assert completed <= set(prompts)
