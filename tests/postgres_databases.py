@@ -2,10 +2,12 @@
 
 import os
 import time
+from pathlib import Path
 
 import psycopg
 
 from aibridged.clock import SystemClock
+from aibridged.records.database import database_url, make_engine
 
 # What a test may have changed beside rows: tables, columns, indexes, and settings.
 _SHAPE = """
@@ -83,3 +85,10 @@ class PostgresDatabases:
 def postgres_named(url: str, name: str) -> str:
     """The URL of another database of the server."""
     return url.replace("/postgres?", f"/{name}?")
+
+
+def run_on(url: str, statement: str) -> None:
+    """Execute a statement outside of a transaction."""
+    engine = make_engine(database_url(Path(), url))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(statement)

@@ -13,8 +13,8 @@ RUN = """
 import runpy, sys
 from pathlib import Path
 
-suite = runpy.run_path(sys.argv[1])
-suite["PostgresServer"](suite["find_postgres"](), Path(sys.argv[2])).start()
+server = runpy.run_path(sys.argv[1])
+server["PostgresServer"](server["find_postgres"](), Path(sys.argv[2])).start()
 print("started", flush=True)
 sys.stdin.read()
 """
@@ -22,11 +22,11 @@ sys.stdin.read()
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux tells of a foreign end")
 def test_it_ends_with_a_run_that_is_killed(postgres_server):
-    conftest = Path(__file__).with_name("conftest.py")
+    server = Path(__file__).with_name("postgres_server.py")
     prefix = "aibridged-postgres-"
     with tempfile.TemporaryDirectory(prefix=prefix, dir="/tmp", ignore_cleanup_errors=True) as made:
         with subprocess.Popen(
-            [sys.executable, "-c", RUN, conftest, made],
+            [sys.executable, "-c", RUN, server, made],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         ) as run:

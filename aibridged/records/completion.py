@@ -46,8 +46,9 @@ def names(kind: str, state_dir: Path, postgres_url: str | None = None) -> list[t
     if postgres_url is not None:
         import psycopg
 
+        # A session that only reads would be refused where the URL asks for one that writes.
         read_only = "-c default_transaction_read_only=on"
-        with psycopg.connect(postgres_url, options=read_only) as server:
+        with psycopg.connect(postgres_url, options=read_only, target_session_attrs="any") as server:
             return [(name, about) for name, about in server.execute(question)]
     import sqlite3
 

@@ -24,6 +24,7 @@ from aibridged.config import extras
 from aibridged.config.key_mistakes import POSTGRES_FORM
 from aibridged.config.private_file import check_regular, check_usable, make_private
 from aibridged.config.resolution import StartError
+from aibridged.records.postgres_servers import Primary, read_url, servers_of
 
 BUSY_TIMEOUT_S = 2.0
 """How long a SQLite connection waits for another connection's lock."""
@@ -39,7 +40,8 @@ BESIDE = ("-wal", "-shm", "-journal")
 """What the names of the files that SQLite keeps beside a database add to its own."""
 
 _FIXED_SQLITE = (3, 51, 3)
-_POSTGRES_PORT = 5432
+_URLS_OWN = {"connect_timeout", "target_session_attrs"}
+"""Parameters of a PostgreSQL URL that count more than our own."""
 
 
 Engine = sa.Engine
@@ -89,7 +91,7 @@ def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:
     if postgres_url is None:
         return sa.URL.create("sqlite", database=str(state_dir / DATABASE_FILE))
     try:
-        url = sa.make_url(postgres_url)
+        url = read_url(postgres_url)
     except (ArgumentError, ValueError):
         raise DatabaseError(
             "The PostgreSQL URL is invalid.",
@@ -118,7 +120,7 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S, kept: int 
     """
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, busy_timeout, kept)
-    options = {
+    options: dict[str, Any] = {
         "connect_timeout": UNREACHABLE_S,
         "keepalives_idle": UNREACHABLE_S,
         "keepalives_interval": UNREACHABLE_S // 2,
@@ -127,6 +129,9 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S, kept: int 
         "application_name": "aibridged",
         "options": "-c TimeZone=UTC -c DateStyle=ISO",
     }
+    if len(servers_of(url)) > 1:
+        options["target_session_attrs"] = "read-write"
+    options |= {name: url.query[name] for name in _URLS_OWN & url.query.keys()}
     try:
         # Only here, because the driver is an extra.
         from aibridged.records.bounded_connection import BoundedConnection
@@ -142,9 +147,11 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S, kept: int 
         remedy = f"Install it with its libraries:\n{extras.command('postgres')}"
         raise DatabaseError(missing or f"{broken} {remedy}") from None
 
+    primary = Primary(BoundedConnection.connect)
+
     @sa.event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> Any:
-        return BoundedConnection.connect(**options)
+        return primary.connect(options)
 
     return engine
 
@@ -168,9 +175,8 @@ def place_of(url: sa.URL) -> Place:
     if url.get_backend_name() == "sqlite":
         return Place("SQLite", os.path.abspath(url.database or ""))
     # A query may contain the password, too.
-    host = url.host or str(url.query.get("host") or "localhost")
-    port = url.port or url.query.get("port") or _POSTGRES_PORT
-    return Place("PostgreSQL", f"postgresql://{host}:{port}/{url.database or url.username or ''}")
+    servers = ",".join(servers_of(url))
+    return Place("PostgreSQL", f"postgresql://{servers}/{url.database or url.username or ''}")
 
 
 def describe_sqlite(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:

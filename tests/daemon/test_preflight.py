@@ -137,7 +137,7 @@ async def test_a_database_that_nobody_answers_for(resolve) -> None:
         port = closed.getsockname()[1]
         resolution = resolve(postgres_url=f"postgres://u:canary@127.0.0.1:{port}/d")
         said = await start(resolution)
-        assert "Check that PostgreSQL runs (127.0.0.1, database d)" in said
+        assert f"Check that PostgreSQL runs (postgresql://127.0.0.1:{port}/d)" in said
         assert "canary" not in said
         assert await found(resolution) == said
 

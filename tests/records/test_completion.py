@@ -32,6 +32,15 @@ def test_names_and_a_word_on_each(database, of, populate) -> None:
     assert of("sessions") == [("session-1", "alice Claude Code")]
 
 
+def test_a_url_that_asks_for_the_primary_is_no_obstacle(postgres_database, populate) -> None:
+    populate(postgres_database.engine, models=("gpt-5",))
+    url = postgres_database.url.set(drivername="postgresql").update_query_dict(
+        {"target_session_attrs": "read-write"}
+    )
+    text = url.render_as_string(hide_password=False)
+    assert names("models", postgres_database.state_dir, text) == [("gpt-5", "local")]
+
+
 def test_what_is_gone_is_not_offered(database, of, populate) -> None:
     populate(database.engine, models=())
     with database.engine.begin() as connection:

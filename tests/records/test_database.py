@@ -52,7 +52,15 @@ def test_postgres_is_named_by_its_url(scheme):
     assert url.query == {"sslmode": "require"}
 
 
-@pytest.mark.parametrize("url", ["hunter2", "mysql://u:hunter2@h/d", "postgres://u:hunter2@h:x/d"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hunter2",
+        "mysql://u:hunter2@h/d",
+        "postgres://u:hunter2@h:x/d",
+        "postgres://u:hunter2@h:x,g:5/d",
+    ],
+)
 def test_a_bad_url_is_refused_without_quoting_it(url):
     with pytest.raises(DatabaseError, match="postgres://") as caught:
         database_url(Path(), url)
@@ -102,6 +110,7 @@ def test_a_sqlite_with_the_wal_reset_bug_is_named(version, warns):
         ("postgresql+psycopg://u:hunter2@db/x", "postgresql://db:5432/x"),
         ("postgresql+psycopg://db:5433/x?password=hunter2", "postgresql://db:5433/x"),
         ("postgresql+psycopg://u@/x?host=/run/pg&port=5434", "postgresql:///run/pg:5434/x"),
+        ("postgresql+psycopg://u@/x?host=a,b&port=5433,", "postgresql://a:5433,b:5432/x"),
         ("postgresql+psycopg://alice@db", "postgresql://db:5432/alice"),
         ("postgresql+psycopg://", "postgresql://localhost:5432/"),
     ],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from aibridged.records.database import BEGIN, DatabaseError, reason_of
+from aibridged.records.database import BEGIN, DatabaseError, place_of, reason_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -141,5 +141,5 @@ def _locked(connection: sa.Connection) -> Iterator[None]:
 def _remedy(engine: sa.Engine) -> str:
     if engine.dialect.name == "sqlite":
         return f"Move {engine.url.database} away, or restore it from a backup."
-    where = f"{engine.url.host or 'the local socket'}, database {engine.url.database}"
+    where = place_of(engine.url).location
     return f"Check that PostgreSQL runs ({where}), and user and password in --postgres-url."
