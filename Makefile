@@ -46,8 +46,8 @@ run: $(READY)  ## start the daemon for real use (settings from the environment, 
 test: $(READY)  ## run all tests but the drills
 	$(BIN)/python -m pytest -m 'not drill' --numprocesses auto --maxprocesses 4 $(ARGS)
 
-drill-replicas: $(READY)  ## three replicas behind HAProxy: partitions, kills, frozen ones, Redis and PostgreSQL restarted (root)
-	AIBRIDGED_DRILL_WHOLE=1 $(BIN)/python -m pytest -m drill -s --timeout 900 $(ARGS) tests/e2e/replicas
+drill-replicas: $(READY)  ## three replicas behind HAProxy: partitions, kills, frozen ones, a failover of PostgreSQL (root)
+	AIBRIDGED_DRILL_WHOLE=1 $(BIN)/python -m pytest -m drill -s --timeout 900 -o faulthandler_timeout=0 $(ARGS) tests/e2e/replicas
 
 drills: $(READY)  ## tests that take long: packaging, a browser, kills, full disks, frozen databases
 	$(BIN)/python -m pytest -m drill --numprocesses auto --maxprocesses 4 --timeout 300 $(ARGS)
@@ -76,7 +76,8 @@ test-keycloak: $(READY)  ## signing in at a real Keycloak (from Maven Central; n
 		-o faulthandler_timeout=0 $(ARGS)
 
 ledger: $(READY)  ## kill the daemon 200 times, and compare the record with what clients have seen
-	AIBRIDGED_KILLS=200 $(BIN)/python -m pytest tests/e2e/test_ledger.py -q -k killed --timeout 900 $(ARGS)
+	AIBRIDGED_KILLS=200 $(BIN)/python -m pytest tests/e2e/test_ledger.py -q -k killed --timeout 900 \
+		-o faulthandler_timeout=0 $(ARGS)
 
 pictures: $(READY)  ## pictures of the web page for docs/, by Chromium
 	AIBRIDGED_PICTURES=docs/pictures $(BIN)/python -m pytest tests/e2e/ui/test_pictures.py -q $(ARGS)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from aibridged.clock import SystemClock
 from aibridged.fake_provider import FakeProvider, Script
+from aibridged.records.spool import SPOOL_FILE
 from tests.e2e.replicas.network import Machine
 from tests.waiting import until
 
@@ -67,6 +68,8 @@ class Replica:
 
     def __init__(self, machine: Machine, state_dir: Path, settings: dict[str, str]) -> None:
         self.machine = machine
+        self.url = f"http://{machine.address}:4001"
+        self.spool = state_dir / SPOOL_FILE
         self._settings = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CODER_")},
             "CODER_HTTP_ADDRESS": f"{machine.address}:4001",
@@ -83,9 +86,8 @@ class Replica:
             self.process = await asyncio.create_subprocess_exec(
                 *command, env=self._settings, stdout=log, stderr=log
             )
-        url = f"http://{self.machine.address}:4001/readyz"
         async with asyncio.timeout(60), aiohttp.ClientSession() as session:
-            while not await _is_ready(session, url):
+            while not await is_ready(session, self.url):
                 assert self.process.returncode is None, self._log.read_text()[-2000:]
                 await asyncio.sleep(0.05)
 
@@ -96,9 +98,10 @@ class Replica:
             await self.process.wait()
 
 
-async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
+async def is_ready(session: aiohttp.ClientSession, url: str) -> bool:
+    """Whether a replica says that it is."""
     try:
-        async with session.get(url) as answer:
+        async with session.get(f"{url}/readyz") as answer:
             return answer.status == 200
     except aiohttp.ClientError:
         return False
@@ -136,7 +139,7 @@ class Clients:
         self.seen = Seen()
         self.whole = self.lost = 0
         self._url = f"{url}/anthropic/v1/messages"
-        self._tokens = tokens
+        self.tokens = tokens
         self._provider = provider
         self._stopping = False
 
@@ -144,7 +147,7 @@ class Clients:
         """Send until `stop`."""
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         async with aiohttp.ClientSession(connector=connector) as session:
-            tokens = self._tokens
+            tokens = self.tokens
             await asyncio.gather(
                 *(self._one(session, tokens[n % len(tokens)]) for n in range(count))
             )

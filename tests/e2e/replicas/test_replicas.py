@@ -1,4 +1,6 @@
-"""Three replicas lose Redis, PostgreSQL, each other and their lives: what is promised holds.
+"""Three replicas lose Redis, PostgreSQL, its primary, each other and their lives.
+
+What is promised holds.
 
 `make drill-replicas` runs it at full length, `make drills` shortened.
 """
@@ -8,6 +10,8 @@ import os
 import re
 import signal
 import socket
+from pathlib import Path
+from typing import NamedTuple
 
 import aiohttp
 import pytest
@@ -18,18 +22,24 @@ from aibridged.identity.tokens import TokenStore
 from aibridged.limits.redis_limits import share_of
 from aibridged.limits.redis_script import LEASE_S
 from aibridged.records import schema
+from aibridged.records.database import database_url, make_engine
+from aibridged.records.migrations import upgrade
 from aibridged.tasks import Tasks
 from tests.e2e.replicas.cluster import (
+    BODY,
     RATE,
     REPLICAS,
     SLOTS,
     Clients,
     CountingProvider,
     Replica,
+    is_ready,
     quiet,
     start_haproxy,
 )
 from tests.e2e.replicas.network import Network, why_not
+from tests.e2e.spend_limits import is_balanced, ledger, set_limit
+from tests.postgres_server import PostgresServer, running
 from tests.redis_server import RedisProcess, find_redis
 from tests.waiting import until
 
@@ -41,6 +51,9 @@ CLIENTS = 30
 SHARE = share_of(SLOTS, REPLICAS)
 """Of a caller's rate, of one replica without Redis."""
 RATE_SHARE = share_of(RATE, REPLICAS)
+
+UNRECORDED = ("recording_failed", "auth_unavailable")
+"""Why a request is refused while there is no database to write to."""
 
 
 def slots_bound(cut_off: int) -> int:
@@ -72,6 +85,28 @@ class Drill:
                 found.append(float(line))
         return found
 
+    async def refusals(self):
+        """How each replica answers now."""
+        found = set()
+        async with aiohttp.ClientSession() as session:
+            for each in self.replicas:
+                url = f"{each.url}/anthropic/v1/messages"
+                headers = {"X-Coder-Token": self.clients.tokens[0]}
+                async with session.post(url, json=BODY, headers=headers) as answer:
+                    found.add((answer.status, answer.headers.get("X-Aibridge-Reason")))
+        return found
+
+    async def all_are_ready(self):
+        """Wait until each replica is."""
+        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+            for each in self.replicas:
+                while not await is_ready(session, each.url):  # noqa: ASYNC110 - nothing signals it
+                    await asyncio.sleep(0.05)
+
+    def spooled(self):
+        """The bytes that each replica keeps for later."""
+        return [each.spool.stat().st_size for each in self.replicas]
+
     async def phase(self, name, seconds=PHASE_S, *, lost=0, none_ready=False):
         """Look on for a while, and check the bounds."""
         before = await self.decided_here()
@@ -95,12 +130,32 @@ class Drill:
 
 
 @pytest.fixture
-async def drill(postgres_database, tmp_path):
+def postgres():
+    """A primary that commits nothing that its standby doesn't have, the standby, and their URL."""
+    with running() as primary, running(follows=primary) as standby:
+        hosts = f"host={primary.directory},{standby.directory}"
+        url = f"postgresql://postgres@/postgres?{hosts}&target_session_attrs=read-write"
+        engine = make_engine(database_url(Path(), url))
+        upgrade(engine)
+        set_limit(engine, SystemClock(), 10**9)
+        primary.wait_for("*")
+        yield Postgres(primary, standby, url, engine)
+
+
+class Postgres(NamedTuple):
+    primary: PostgresServer
+    standby: PostgresServer
+    url: str
+    engine: sa.Engine
+
+
+@pytest.fixture
+async def drill(postgres, tmp_path):
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     find_redis()
     network, provider, tasks = Network(), CountingProvider(), Tasks()
-    store = TokenStore(postgres_database.engine, SystemClock())
+    store = TokenStore(postgres.engine, SystemClock())
     store.create_user("ann")
     tokens = [store.create_token("ann", name="", lifetime=None)[1].reveal() for _ in range(2)]
     replicas, processes = [], []
@@ -119,9 +174,8 @@ async def drill(postgres_database, tmp_path):
             settings = {
                 "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": provider.base_url,
                 "CODER_AIBRIDGE_ANTHROPIC_KEY": "sk-organisation",
-                "CODER_PG_CONNECTION_URL": postgres_database.url.render_as_string(
-                    hide_password=False
-                ),
+                "CODER_AIBRIDGE_UNPRICED": "100",
+                "CODER_PG_CONNECTION_URL": postgres.url,
                 "CODER_AIBRIDGE_REDIS_URL": server.url,
                 "CODER_AIBRIDGE_REPLICAS": str(REPLICAS),
                 "CODER_AIBRIDGE_MAX_CONCURRENCY": str(SLOTS),
@@ -136,7 +190,7 @@ async def drill(postgres_database, tmp_path):
         processes.append(await start_haproxy(tmp_path, port, replicas))
         clients = Clients(f"http://127.0.0.1:{port}", tokens, provider)
         made = Drill(replicas, clients, provider)
-        made.redis, made.redis_machine, made.database = server, redis_machine, postgres_database
+        made.redis, made.redis_machine, made.postgres = server, redis_machine, postgres
         await until(lambda: port_is_open(port))
         running = tasks.start(clients.run(CLIENTS), "clients")
         made.running = running
@@ -158,7 +212,7 @@ def port_is_open(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def test_limits_record_and_requests_hold(drill, postgres_server):
+async def test_limits_record_and_requests_hold(drill):
     one, other, third = drill.replicas
     await drill.clients.phase(1.0)
     seen = await drill.phase("all is well")
@@ -198,12 +252,24 @@ async def test_limits_record_and_requests_hold(drill, postgres_server):
         third.process.send_signal(signal.SIGCONT)
     await drill.phase("it is awake")
 
-    await asyncio.to_thread(postgres_server.stop)
-    try:
-        await drill.phase("PostgreSQL is dead", none_ready=True)
-    finally:
-        await asyncio.to_thread(postgres_server.start)
+    await asyncio.to_thread(drill.postgres.primary.stop)
+    await drill.phase("PostgreSQL is dead", none_ready=True)
+    await asyncio.to_thread(drill.postgres.primary.start)
     await drill.phase("PostgreSQL is back", PHASE_S + 2, none_ready=True)
+    await drill.all_are_ready()
+
+    await asyncio.to_thread(drill.postgres.primary.kill)
+    await drill.phase("its primary is killed", none_ready=True)
+    begun = drill.provider.begun
+    seen = await drill.phase("no primary is there", none_ready=True)
+    assert seen.answers.keys() <= {"503", "at_capacity", *UNRECORDED}
+    assert await drill.refusals() <= {(503, reason) for reason in UNRECORDED}
+    assert drill.provider.begun == begun
+    assert any(drill.spooled())
+    await asyncio.to_thread(drill.postgres.standby.promote)
+    await drill.all_are_ready()
+    await drill.phase("the standby is promoted")
+    assert not any(drill.spooled())
 
     for each in drill.replicas:
         ended = asyncio.gather(each.end())
@@ -223,7 +289,8 @@ async def test_limits_record_and_requests_hold(drill, postgres_server):
 def check_ledger(drill):
     """What has reached the provider is on record, once; what a client has whole, is so there."""
     outcome, table = schema.interceptions.c.outcome, schema.interceptions
-    with drill.database.engine.connect() as connection:
+    engine = drill.postgres.engine
+    with engine.connect() as connection:
         query = sa.select(outcome, sa.func.count()).group_by(outcome)
         outcomes = dict(map(tuple, connection.execute(query)))
         still_open = connection.scalar(
@@ -237,3 +304,7 @@ def check_ledger(drill):
     assert drill.provider.begun <= recorded <= drill.provider.begun + SLOTS
     assert outcomes["completed"] >= drill.clients.whole
     assert still_open == 0
+    assert not any(drill.spooled())
+    spent, reserved = ledger(engine)
+    assert spent > reserved == 0
+    assert is_balanced(engine)
