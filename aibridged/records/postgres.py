@@ -17,6 +17,9 @@ from aibridged.records.ledger import LOCK_LEDGER, LOCK_SUBJECTS, iso_day
 
 COMMIT_S = UNREACHABLE_S + 0.3
 """How long a transaction may take: the server's own timeout, which says why, comes before it."""
+SILENT_S = 5.0
+"""After how long the server undoes a transaction whose daemon is frozen or cut off: others wait for
+its locks."""
 _LEAST_S = 1.0  # for a transaction that begins when the time of `finish_by` is up
 
 _monotonic = SystemClock.monotonic
@@ -57,6 +60,7 @@ class PostgresBackend:
             "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED"
         )
         self._cursor.execute(f"SET statement_timeout = '{UNREACHABLE_S}s'")
+        self._cursor.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_S}s'")
         # To plan a statement for the partition of one id takes three times as long as to run it.
         self._cursor.execute("SET plan_cache_mode = force_generic_plan")
         # A shared lock, since the server may not know yet that the connection before is lost.

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from aibridged.records import postgres
 from aibridged.records.postgres import PostgresBackend
 
 
@@ -62,6 +63,18 @@ def test_a_statement_does_not_take_for_ever(connect):
     backend = connect(1)
     assert backend.execute("SHOW statement_timeout") == [("10s",)]
     backend.rollback()
+
+
+def test_locks_of_a_daemon_that_falls_silent_do_not_last(connect, monkeypatch):
+    """It is frozen, or cut off, amid a transaction."""
+    monkeypatch.setattr(postgres, "SILENT_S", 0.2)
+    silent, other = connect(1), connect(2)
+    silent.lock_ledger(["user:a"], [])
+    other.lock_ledger(["user:a"], [])
+    other.commit()
+    with pytest.raises(psycopg.Error) as caught:
+        silent.commit()
+    assert not silent.is_refusal(caught.value)
 
 
 @pytest.mark.parametrize(
