@@ -24,7 +24,7 @@ from aibridged.config import extras
 from aibridged.config.key_mistakes import POSTGRES_FORM
 from aibridged.config.private_file import check_regular, check_usable, make_private
 from aibridged.config.resolution import StartError
-from aibridged.records.postgres_servers import Primary, read_url, servers_of
+from aibridged.records.postgres_servers import primary_of, read_url, servers_of
 
 BUSY_TIMEOUT_S = 2.0
 """How long a SQLite connection waits for another connection's lock."""
@@ -147,11 +147,11 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S, kept: int 
         remedy = f"Install it with its libraries:\n{extras.command('postgres')}"
         raise DatabaseError(missing or f"{broken} {remedy}") from None
 
-    primary = Primary(BoundedConnection.connect)
+    primary = primary_of(tuple(servers_of(url)))
 
     @sa.event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> Any:
-        return primary.connect(options)
+        return primary.connect(BoundedConnection.connect, options)
 
     return engine
 

@@ -6,6 +6,7 @@ for, so the one that answered last comes first from then on.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import cycle
 from typing import Any
 
@@ -46,19 +47,24 @@ def servers_of(url: sa.URL) -> list[str]:
 class Primary:
     """Connects to the one of several servers that takes writes. For any thread."""
 
-    def __init__(self, connect: Callable[..., Any]) -> None:
-        self._connect = connect
+    def __init__(self) -> None:
         self._last = ("", "")
 
-    def connect(self, options: dict[str, Any]) -> Any:
-        """A connection with these options of the driver's."""
+    def connect(self, connect: Callable[..., Any], options: dict[str, Any]) -> Any:
+        """What the driver's `connect` returns for these options."""
         hosts = str(options.get("host", "")).split(",")
         if len(hosts) == 1:
-            return self._connect(**options)
+            return connect(**options)
         ports = str(options.get("port", _PORT)).split(",")
         servers = [(host, port or str(_PORT)) for host, port in zip(hosts, cycle(ports))]
         servers.sort(key=lambda server: server != self._last)
         host, port = map(",".join, zip(*servers, strict=True))
-        connection = self._connect(**options | {"host": host, "port": port})
+        connection = connect(**options | {"host": host, "port": port})
         self._last = (connection.info.host, str(connection.info.port))
         return connection
+
+
+@lru_cache(maxsize=8)
+def primary_of(servers: tuple[str, ...]) -> Primary:
+    """The same for all that this process connects to these servers."""
+    return Primary()

@@ -131,7 +131,7 @@ class Daemons:
 
     async def start(self):
         self._process.stdin.write(b"\n")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             self.pid = int(await self._process.stdout.readline())
             self.url = await self._listening.get()
         assert self.url, self.log
@@ -215,7 +215,7 @@ async def test_killed_at_any_moment_it_has_recorded_what_clients_and_provider_sa
                     await answered_whole(client, daemons.url, token, name)
                     answered.add(name)
 
-        async with asyncio.timeout(20), asyncio.TaskGroup() as agents:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as agents:
             for _ in range(AGENTS):
                 agents.create_task(agent())
             # A random moment within the work: of commits, flushes, checkpoints and streams.

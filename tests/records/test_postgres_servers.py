@@ -1,5 +1,6 @@
 """Several PostgreSQL servers: how a URL names them, and which one is asked."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -52,13 +53,13 @@ def test_the_one_that_answered_last_is_asked_first():
         asked.append((host, port, others))
         return SimpleNamespace(info=SimpleNamespace(host=primary, port=5433))
 
-    servers = Primary(connect)
+    servers = Primary()
     options = {"host": "a,b,c", "port": ",5433,5432", "user": "u"}
-    servers.connect(options)
-    servers.connect(options)
+    servers.connect(connect, options)
+    servers.connect(connect, options)
     primary = "?"
-    servers.connect(options)
-    servers.connect(options)
+    servers.connect(connect, options)
+    servers.connect(connect, options)
     in_order = ("a,b,c", "5432,5433,5432", {"user": "u"})
     the_last_first = ("b,a,c", "5433,5432,5432", {"user": "u"})
     assert asked == [in_order, the_last_first, the_last_first, in_order]
@@ -66,7 +67,7 @@ def test_the_one_that_answered_last_is_asked_first():
 
 @pytest.mark.parametrize("options", [{"host": "a", "port": 5433}, {"user": "u"}])
 def test_a_single_one_is_left_to_the_driver(options):
-    assert Primary(dict).connect(options) == options
+    assert Primary().connect(dict, options) == options
 
 
 @pytest.mark.parametrize("parameters", ["", "&target_session_attrs=primary"])
@@ -75,22 +76,20 @@ def test_a_server_that_takes_no_writes_is_passed_over(
 ):
     hosts = f"{postgres_standby.directory},{postgres_server.directory}"
     engine = make_engine(
-        database_url(None, f"postgres://postgres@/postgres?host={hosts}{parameters}")
+        database_url(Path(), f"postgres://postgres@/postgres?host={hosts}{parameters}")
     )
     with engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT pg_is_in_recovery()")) is False
 
 
 def test_one_that_is_gone_without_a_word_is_waited_for_once(postgres_server, postgres_standby):
-    """Also with its share of the time that the URL gives."""
-    hosts = f"{postgres_standby.directory},{postgres_server.directory}"
-    url = f"postgres://postgres@/postgres?host={hosts}&connect_timeout=2"
-    engine = make_engine(database_url(None, url))
-    now = SystemClock().monotonic
+    """By all that connect to these servers, and for as long as the URL says."""
+    hosts = ",".join(str(each.directory) for each in (postgres_standby, *[postgres_server] * 2))
+    url = database_url(Path(), f"postgres://postgres@/postgres?host={hosts}&connect_timeout=2")
+    now, took = SystemClock().monotonic, []
     with postgres_standby.frozen():
-        took = []
         for _ in range(2):
             began = now()
-            with engine.connect():
+            with make_engine(url).connect():
                 took.append(now() - began)
     assert took[0] >= 2 > took[1]
