@@ -14,7 +14,9 @@ import sqlalchemy as sa
 
 _PORT = 5432
 # As in libpq's URLs: host:port,host:port, where SQLAlchemy expects one.
-_SEVERAL = re.compile(r"(\w[\w+]*://(?:[^:/@]*(?::[^@]*)?@)?)([^/?@]*,[^/?@]*)(.*)", re.DOTALL)
+_SEVERAL = re.compile(
+    r"(\w[\w+]*://(?:[^:/@]*(?::[^@]*)?@)?)([^/?@]*,[^/?@]*)((?:[/?].*)?)", re.DOTALL
+)
 _SERVER = re.compile(r"(?:\[([^]]*)\]|([^:]*))(?::([0-9]*))?")
 
 

@@ -19,13 +19,22 @@ from aibridged.records.postgres_servers import Primary, read_url, servers_of
         ("u:p%40ss@a,b:5434", ["a:5432", "b:5434"]),
         ("u:p%40ss@[::1]:5433,[fd00::2]", ["::1:5433", "fd00::2:5432"]),
         ("u:p%40ss@a:5433", ["a:5433"]),
+        ("a:5433,b", ["a:5433", "b:5432"]),
     ],
 )
 def test_they_are_named_as_in_libpqs_urls(written, servers):
     url = read_url(f"postgres://{written}/db?sslmode=require&target_session_attrs=any")
     assert servers_of(url) == servers
-    assert (url.username, url.password, url.database) == ("u", "p@ss", "db")
+    user = ("u", "p@ss") if "@" in written else (None, None)
+    assert (url.username, url.password, url.database) == (*user, "db")
     assert (url.query["sslmode"], url.query["target_session_attrs"]) == ("require", "any")
+
+
+def test_a_password_may_contain_a_comma():
+    url = read_url("postgres://u:p,w@a/db")
+    assert (url.username, url.password, servers_of(url)) == ("u", "p,w", ["a:5432"])
+    url = read_url("postgres://u:p,w:x@a,b/db")
+    assert (url.username, url.password, servers_of(url)) == ("u", "p,w:x", ["a:5432", "b:5432"])
 
 
 @pytest.mark.parametrize(
