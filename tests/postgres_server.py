@@ -3,18 +3,23 @@
 import importlib.util
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.postgres_databases import run_on
 from tests.processes import children
+
+_WAITS_S = 0.2
+"""A commit that takes longer waits for a standby, or a busy machine: then the next one will."""
 
 
 class PostgresServer:
@@ -86,8 +91,9 @@ class PostgresServer:
     @contextmanager
     def without_its_standby(self) -> Iterator[None]:
         """It answers, but commits nothing: it waits for a standby that is gone."""
-        self.wait_for("gone")
         try:
+            self.wait_for("gone")
+            self._await_commit_that_waits()
             yield
         finally:
             run_on(self.url, "ALTER SYSTEM RESET synchronous_standby_names")
@@ -97,6 +103,18 @@ class PostgresServer:
         """Stop it for good."""
         if self._guard is not None:
             self._guard.communicate()
+
+    def _await_commit_that_waits(self) -> None:
+        """Commit until one isn't confirmed: by then the whole server has the new settings."""
+        with closing(psycopg.connect(self.url, autocommit=True)) as connection:
+            pgconn = connection.pgconn
+            while True:
+                pgconn.send_query(b"SELECT pg_logical_emit_message(true, '', '')")
+                answered, _, _ = select.select([connection], [], [], _WAITS_S)
+                if not answered:
+                    return
+                while pgconn.get_result() is not None:
+                    pass
 
     def _freeze(self) -> list[int]:
         postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
