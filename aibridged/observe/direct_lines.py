@@ -5,19 +5,15 @@ lines are gathered for a moment and written together: a write costs about as muc
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from aibridged.clock import SystemClock
-from aibridged.observe.log_lines import uncoloured
+from aibridged.observe.log_lines import Render
 from aibridged.observe.log_outputs import LogOutput, Loss, count_lost
 from aibridged.observe.scope import SCOPE
 
-if TYPE_CHECKING:
-    from loguru import Record
-
-Render = Callable[["Record"], str]
 Output = tuple[LogOutput, Render]
 
 
@@ -68,7 +64,7 @@ class DirectLines:
             fields = {**self.own_fields, **fields}
         module, function, line = caller
         scope = SCOPE.get()
-        record = {
+        record: Any = {
             "message": message,
             "extra": fields,
             "level": _level(level),
@@ -82,7 +78,7 @@ class DirectLines:
         later = self._gathers()
         for output, render in outputs:
             try:
-                text = uncoloured(render, cast("Record", record))
+                text = render(record)
             except Exception:  # noqa: BLE001 - a log line must not fail a request
                 count_lost(Loss.UNFORMATTABLE)
             else:

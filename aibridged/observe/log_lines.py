@@ -11,34 +11,47 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from aibridged.gateway_tokens import blanked
+from aibridged.observe.remembered import Remembered
 from aibridged.observe.scope import Scope
 from aibridged.observe.stamps import Stamps
 
 if TYPE_CHECKING:
     from loguru import Record
 
-# The record gets the text under keys of its own: loguru would read braces and angle brackets in a
-# template as markup, and those in the text are the caller's.
-_LINE = "{rendered}\n"
-_HUMAN = "{stamp} <level>[{level.name}]</level>  " + _LINE
+Render = Callable[["Record"], str]
+"""Makes the whole line of a record."""
 
 # Google's names where they differ from loguru's.
 _SEVERITIES = {"TRACE": "DEBUG", "SUCCESS": "NOTICE"}
 
-# The same models, names and providers come again and again.
-_REMEMBERED = 1024
-_SHORT = 64  # characters
+_MOST_KEYS = 1024
 
 _splits = re.compile(r"[\s\"=]").search
 _stamp = Stamps(3, local=True)
 
 
-class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Several(msgspec.Struct, frozen=True, gc=False):
+    """A field that stands for several of a request's."""
+
+    def words(self) -> str:
+        """For people, each behind two blanks; "" where the message says it all."""
+        return ""
+
+    def told(self) -> dict[str, Any]:
+        """The fields of a JSON line."""
+        raise NotImplementedError
+
+    def shape(self) -> dict[str, str | int]:
+        """`HttpRequest` of Google's LogEntry."""
+        raise NotImplementedError
+
+
+class HttpRequest(Several, frozen=True, kw_only=True, gc=False):
     """A field that is in the message for people, and that Google has a place for."""
 
     method: str
@@ -48,14 +61,12 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     remote: str | None = None
     user_agent: str | None = None
 
-    def told(self) -> dict[str, str | int]:
-        """The fields of a JSON line."""
+    def told(self) -> dict[str, Any]:
         return _present(
             method=self.method, path=self.path, status=self.status, user_agent=self.user_agent
         )
 
     def shape(self) -> dict[str, str | int]:
-        """`HttpRequest` of Google's LogEntry."""
         return _present(
             requestMethod=self.method,
             requestUrl=self.path,
@@ -70,34 +81,43 @@ def _present(**values: str | int | None) -> dict[str, str | int]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def uncoloured(render: Callable[["Record"], str], record: "Record") -> str:
-    """The formatted line, for output without loguru: `render` is one of those below."""
-    if render(record) is _HUMAN:
-        return f"{record['stamp']} [{record['level'].name}]  {record['rendered']}\n"  # type: ignore[typeddict-item]
-    return f"{record['rendered']}\n"  # type: ignore[typeddict-item]
-
-
 def human(record: "Record") -> str:
     """For people: time, level, message, key=value; a traceback's lines are indented."""
-    words = [_printable(record["message"])]
+    return f"{_stamp(record['time'])} [{record['level'].name}]  {_said(record)}\n"
+
+
+def human_in_colour(record: "Record") -> str:
+    """The same as a template of loguru's, which colours the level."""
+    own: dict[str, Any] = record  # type: ignore[assignment]
+    own["stamp"] = _stamp(record["time"])
+    own["rendered"] = _said(record)
+    return "{stamp} <level>[{level.name}]</level>  {rendered}\n"
+
+
+def in_loguru(render: Render) -> Render:
+    """Makes a template of loguru's of the line."""
+
+    # The record gets the text under a key of its own: loguru would read braces and angle brackets
+    # in a template as markup, and those in the text are the caller's.
+    def template(record: "Record") -> str:
+        record["rendered"] = render(record)  # type: ignore[typeddict-unknown-key]
+        return "{rendered}"
+
+    return template
+
+
+def _said(record: "Record") -> str:
+    line = _printable(record["message"])
     for key, value in record["extra"].items():
-        kind = value.__class__
-        if kind is str and len(value) <= _SHORT:
-            words.append(_short_word(key, value))
-        elif kind is not HttpRequest:
-            words.append(f"{_key(key)}={value if kind is int else _quoted(str(value))}")
+        line += word(key, value)
     if (scope := _scope(record)) is not None:
-        words.append(f"request_id={scope.request_id}")
+        line += f"  request_id={scope.request_id}"
         if scope.interception_id is not None:
-            words.append(f"interception_id={scope.interception_id}")
-    line = "  ".join(words)
+            line += f"  interception_id={scope.interception_id}"
     if record["exception"] is not None:
         below = (f"    {_printable(each)}" for each in _traceback(record).splitlines())
         line = "\n".join((line, *below))
-    own = cast(dict[str, Any], record)
-    own["stamp"] = _stamp(record["time"])
-    own["rendered"] = blanked(line)
-    return _HUMAN
+    return blanked(line)
 
 
 def json_line(record: "Record") -> str:
@@ -136,21 +156,21 @@ def stackdriver(record: "Record") -> str:
         entry["logging.googleapis.com/trace"] = scope.span.trace_id
         entry["logging.googleapis.com/spanId"] = scope.span.span_id
     for value in record["extra"].values():
-        if value.__class__ is HttpRequest:
+        if isinstance(value, Several):
             entry["httpRequest"] = value.shape()
     entry["fields"] = fields(record)
     return _encoded(record, entry, "stack_trace")
 
 
 def _scope(record: "Record") -> Scope | None:
-    return cast(Scope | None, record.get("scope"))
+    return record.get("scope")  # type: ignore[return-value]
 
 
 def fields(record: "Record") -> dict[str, Any]:
     """All fields of a line beside its message, flat."""
     told: dict[str, Any] = {}
     for key, value in record["extra"].items():
-        if value.__class__ is HttpRequest:
+        if isinstance(value, Several):
             told |= value.told()
         else:
             told[key] = value
@@ -159,6 +179,18 @@ def fields(record: "Record") -> dict[str, Any]:
         if scope.interception_id is not None:
             told["interception_id"] = scope.interception_id
     return told
+
+
+def word(key: str, value: Any) -> str:
+    """A field for people, behind two blanks."""
+    kind = value.__class__
+    if kind is str:
+        return _WORDS[key, value]
+    if kind is int:
+        return f"  {_key(key)}={value}"
+    if isinstance(value, Several):
+        return value.words()
+    return _rendered(key, str(value))
 
 
 def _printable(text: str) -> str:
@@ -170,7 +202,7 @@ def _printable(text: str) -> str:
     )
 
 
-_key = lru_cache(maxsize=_REMEMBERED)(_printable)
+_key = lru_cache(maxsize=_MOST_KEYS)(_printable)
 
 
 def _quoted(text: str) -> str:
@@ -180,9 +212,12 @@ def _quoted(text: str) -> str:
     return _printable(json.dumps(text, ensure_ascii=False))
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _short_word(key: str, text: str) -> str:
-    return f"{_printable(key)}={_quoted(text)}"
+def _rendered(key: str, text: str) -> str:
+    return f"  {_printable(key)}={_quoted(text)}"
+
+
+# The same models, names and providers come again and again.
+_WORDS = Remembered(_rendered)
 
 
 def _traceback(record: "Record") -> str:
@@ -201,5 +236,4 @@ def _encoded(record: "Record", entry: dict[str, Any], traceback_key: str) -> str
     if text := _traceback(record):
         entry[traceback_key] = text
     # ASCII only, so that lone surrogates (bytes of a header that aren't UTF-8) can be written.
-    cast(dict[str, Any], record)["rendered"] = blanked(json.dumps(entry, default=str))
-    return _LINE
+    return f"{blanked(json.dumps(entry, default=str))}\n"

@@ -17,8 +17,16 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from loguru import logger
 
 from aibridged.config.resolution import StartError
-from aibridged.observe.direct_lines import DIRECT, Output, Render
-from aibridged.observe.log_lines import fields, human, json_line, stackdriver
+from aibridged.observe.direct_lines import DIRECT, Output
+from aibridged.observe.log_lines import (
+    Render,
+    fields,
+    human,
+    human_in_colour,
+    in_loguru,
+    json_line,
+    stackdriver,
+)
 from aibridged.observe.log_outputs import LogFile, LogOutput, LogStream, Loss, count_lost
 from aibridged.observe.scope import SCOPE, Scope
 
@@ -67,7 +75,8 @@ def configure(
     logger.remove()
     logger.configure(patcher=_name_request)
     for (output, in_color), render in outputs:
-        logger.add(cast(TextIO, output), format=_safe(render), colorize=in_color, **options)
+        template = human_in_colour if in_color and render is human else in_loguru(render)
+        logger.add(cast(TextIO, output), format=_safe(template), colorize=in_color, **options)
     if trace_logs:
         logger.add(_add_to_span, format="{message}", **options)
     else:
@@ -94,12 +103,12 @@ def _direct(outputs: Sequence[tuple[tuple[_Place, bool], Render]]) -> Sequence[O
     return direct if len(direct) == len(outputs) else []
 
 
-def _safe(render: Render) -> Render:
-    """As `render`, but "" if that fails: loguru would print the whole record on standard error."""
+def _safe(template: Render) -> Render:
+    """As `template`, but "" if that fails: loguru would print the record on standard error."""
 
     def safe(record: "Record") -> str:
         try:
-            return render(record)
+            return template(record)
         except Exception:  # noqa: BLE001 - a log line must not fail a request
             count_lost(Loss.UNFORMATTABLE)
             return ""
