@@ -31,11 +31,18 @@ class AccessFields(Several, frozen=True, gc=False):
         return f"{self._names.words}{between}{self._ways.words}"
 
     def told(self) -> dict[str, Any]:
-        numbers = _numbers(self.request)
-        return {**self._http.told(), **self._names.fields, **numbers, **self._ways.fields}
+        return {**self._http.told(), **self._others}
 
     def shape(self) -> dict[str, str | int]:
         return self._http.shape()
+
+    def apart(self) -> dict[str, Any]:
+        """Each as a field of its own, and that of the HTTP request."""
+        return {"http": self._http, **self._others}
+
+    @property
+    def _others(self) -> dict[str, Any]:
+        return {**self._names.fields, **_numbers(self.request), **self._ways.fields}
 
     @property
     def _http(self) -> HttpRequest:

@@ -23,9 +23,9 @@ def request_finished(request: RequestSummary) -> None:
     is_well = request.outcome in _WELL or request.reason == _OFFERED
     text = f"{request.method} {request.path} {'-' if status is None else status}"
     level = "INFO" if is_well else "WARNING"
-    told = {"request": AccessFields(request, is_well)}
-    if not DIRECT.write(level, text, told, _CALLER):
-        logger.bind(**told).log(level, text)
+    fields = AccessFields(request, is_well)
+    if not DIRECT.write(level, text, {"request": fields}, _CALLER):
+        logger.bind(**fields.apart()).log(level, text)
 
 
 _CALLER = (__name__, request_finished.__name__, request_finished.__code__.co_firstlineno)

@@ -35,7 +35,7 @@ class TokenCounts(msgspec.Struct, frozen=True, gc=False):
         return self.input + self.cache_read + self.cache_write
 
 
-class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class RequestSummary(msgspec.Struct, frozen=True, gc=False):
     """A request that has ended. Fields for stages that it didn't reach are None.
 
     `path` is safe to show: the provider's name and the route's pattern; of an unknown path only
@@ -66,40 +66,45 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     began: float
     ended: float
     status: int | None = None
-    reason: str | None = None
     remote: str | None = None
-
-    initiator_id: str | None = None
-    username: str | None = None
-    groups: tuple[str, ...] = ()
-    api_key_id: str | None = None
-    claimed_api_key_id: str | None = None
-    credential_kind: str | None = None
     client: str = "Unknown"
     user_agent: str | None = None
+    credential_kind: str | None = None
 
-    provider: str | None = None
-    provider_type: str | None = None
-    endpoint: str | None = None
-    bridged: bool = False
     body_wait: float = 0.0
     sent_at: float | None = None
-    upstream_url: str | None = None
     upstream_status: int | None = None
     answered_at: float | None = None
     first_byte_at: float | None = None
 
     interception_id: str | None = None
-    model: str | None = None
-    streamed: bool = False
-    has_prompt: bool = False
     response_id: str | None = None
     response_model: str | None = None
     tokens: TokenCounts | None = None
-    additional_tokens: tuple[TokenCounts, ...] = ()
+    tools: tuple[str, ...] = ()
+
+    initiator_id: str | None = None
+    username: str | None = None
+    groups: tuple[str, ...] = ()
+    api_key_id: str | None = None
+
+    provider: str | None = None
+    provider_type: str | None = None
+    endpoint: str | None = None
+    bridged: bool = False
+
+    model: str | None = None
+    streamed: bool = False
+    has_prompt: bool = False
+
     cost: str | None = None
     cost_label: str | None = None
-    tools: tuple[str, ...] = ()
+
+    # What most go without.
+    reason: str | None = None
+    claimed_api_key_id: str | None = None
+    upstream_url: str | None = None
+    additional_tokens: tuple[TokenCounts, ...] = ()
     provider_error: str | None = None
     error_type: str | None = None
     error_source: str | None = None

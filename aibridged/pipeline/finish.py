@@ -10,7 +10,7 @@ from loguru import logger
 
 from aibridged.core.client_ip import is_trusted
 from aibridged.gateway_tokens import holds_token
-from aibridged.observe.request_summary import RequestOutcome, RequestSummary
+from aibridged.observe.request_summary import RequestOutcome
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
@@ -51,19 +51,15 @@ def stage(components: Components, handler: Handler) -> Handler:
             if not context.is_probe:
                 finished = account(context, status, broken, monotonic())
                 for listener in listeners:
-                    _tell(listener, finished)
+                    try:
+                        listener(finished)
+                    except Exception:  # noqa: BLE001 - the client has its response already
+                        logger.exception("Failed to log a finished request")
                 if context.trace is not None:
                     context.trace.end(finished, lambda: context.route.provider.base_url)
             scope.leave()
 
     return finish
-
-
-def _tell(listener: Callable[[RequestSummary], None], finished: RequestSummary) -> None:
-    try:
-        listener(finished)
-    except Exception:  # noqa: BLE001 - the client has its response already
-        logger.exception("Failed to log a finished request")
 
 
 def _naming(components: Components) -> Callable[[RequestContext], str]:

@@ -1,10 +1,13 @@
 """Builds the summary of a request from its context."""
 
 import re
+from typing import Any
+
+import msgspec
 
 from aibridged.core.auth import MalformedCredentialsError, UpstreamCredential, sent_secrets
 from aibridged.core.client_ip import client_ip
-from aibridged.core.money import dollars
+from aibridged.core.money import exact_dollars
 from aibridged.core.targets import shown_path
 from aibridged.errors import (
     INTERNAL_ERROR,
@@ -19,7 +22,8 @@ from aibridged.observe.request_summary import RequestOutcome, RequestSummary, To
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import RequestContext
 from aibridged.providers import Route
-from aibridged.records.facts import Outcome
+from aibridged.records.facts import Failure, Outcome
+from aibridged.transport.request import GatewayRequest
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import ProviderError, RequestFacts, ResponseFacts, TokenUsage
 
@@ -40,6 +44,12 @@ _FAILURES = (
 # A limit refuses before the token is looked up; one that nobody has may be a typing error.
 _UNVERIFIED = frozenset({401, 429, 503})
 _NOTHING = ResponseFacts()
+# The fields of a caller, a route, a request's facts and a cost, where there are none.
+_NOBODY: tuple[str | None, str | None, tuple[str, ...], str | None] = None, None, (), None
+_NOWHERE: tuple[str | None, str | None, str | None, bool] = None, None, None, False
+_NO_FACTS: tuple[str | None, bool, bool] = None, False, False
+_NO_COST: tuple[str | None, str | None] = None, None
+_COMPLETED, _FAILED = RequestOutcome.COMPLETED, RequestOutcome.FAILED
 _OUTCOMES = {outcome: RequestOutcome(outcome) for outcome in Outcome}
 
 
@@ -60,74 +70,102 @@ class Summarizer:
         ended: float,
     ) -> RequestSummary:
         """`status` is that of the client's response; `broken` is the outcome if there was none."""
+        request, interception, refusal = context.request, context.interception, context.refusal
         # How far the request got decides which fields are set.
-        actor: Actor | None = getattr(context, "actor", None) or context.rejected
-        route: Route | None = getattr(context, "route", None)
-        asked: RequestFacts | None = getattr(context, "facts", None)
-        interception, refusal, reading = context.interception, context.refusal, context.observer
-        failure = interception.failure if interception is not None else None
-        answer = interception.answer if interception is not None else context.fetched or _NOTHING
-        cost = interception.cost if interception is not None else context.fetched_cost
-        credential: UpstreamCredential | None = getattr(context, "credential", None)
-        claimed, usage = None, answer.usage
+        if interception is None:
+            actor: Actor | None = getattr(context, "actor", None) or context.rejected
+            route: Route | None = getattr(context, "route", None)
+            asked: RequestFacts | None = getattr(context, "facts", None)
+            credential: UpstreamCredential | None = getattr(context, "credential", None)
+            answer, cost = context.fetched or _NOTHING, context.fetched_cost
+            id, client, failure = None, identify(request.headers)[0], None
+        else:
+            actor, route = context.actor, context.route
+            asked, credential = context.facts, context.credential
+            answer, cost = interception.answer, interception.cost
+            id, client = interception.id, interception.start.client
+            failure = interception.failure
+        claimed = None
         if actor is None and refusal is not None and refusal.status in _UNVERIFIED:
             actor, claimed = self._who(context)
-        method = context.request.method
-        outcome = _outcome(context, status, broken)
-        url = None
-        if outcome is RequestOutcome.FAILED and route is not None and context.sent_at is not None:
-            url = self._upstreams[route.provider.name].shown_url(route.endpoint)
-        return RequestSummary(
-            request_id=context.scope.request_id,
-            outcome=outcome,
-            method=method if method in _METHODS else _ANOTHER_METHOD,
-            path=shown_path(context.request.target, sent_secrets(context.request.headers))
-            if route is None
-            else route.pattern,
-            status=context.upstream_status if status is None else status,
-            reason=refusal.code if refusal else None,
-            remote=self._remote(context) if self._is_proxied else context.request.remote,
-            initiator_id=actor.id if actor else None,
-            username=actor.username if actor else None,
-            groups=actor.groups if actor else (),
-            api_key_id=actor.api_key_id if actor else None,
-            claimed_api_key_id=claimed,
-            credential_kind=str(credential.kind) if credential is not None else None,
-            client=interception.start.client
-            if interception
-            else identify(context.request.headers)[0],
-            user_agent=context.request.headers.get("User-Agent", "")[:_MAX_TEXT] or None,
-            provider=route.provider.name if route else None,
-            provider_type=route.provider.type if route else None,
-            endpoint=route.endpoint if route else None,
-            bridged=route is not None and route.api is not None,
-            began=context.began,
-            body_wait=context.body_wait,
-            sent_at=context.sent_at,
-            upstream_url=url,
-            upstream_status=context.upstream_status,
-            answered_at=context.answered_at,
-            first_byte_at=reading.first_byte_at if reading else None,
-            ended=ended,
-            interception_id=interception.start.id if interception else None,
-            model=asked.model[:_MAX_TEXT] if asked else None,
-            streamed=bool(asked and asked.stream),
-            has_prompt=bool(asked and asked.prompt is not None),
-            response_id=answer.response_id and answer.response_id[:_MAX_TEXT],
-            response_model=answer.model and answer.model[:_MAX_TEXT],
-            tokens=_counts(usage) if usage is not None else None,
-            additional_tokens=tuple(map(_counts, usage.additional))
-            if usage is not None and usage.additional
-            else (),
-            cost=None if cost is None or cost.amount is None else dollars(cost.amount),
-            cost_label=cost and str(cost.label),
-            tools=tuple([call.name[:_MAX_TEXT] for call in answer.tool_calls]),
-            provider_error=_error_type(answer.error) if answer.error is not None else None,
-            error_type=failure.type.value if failure else None,
-            error_source=failure.source.value if failure else None,
-            unread=answer.unread,
-            ended_by=context.ended_by.username if context.ended_by is not None else None,
+        method, outcome = request.method, _outcome(context, status, broken)
+        reading, usage = context.observer, answer.usage
+        who, where, what, price = _NOBODY, _NOWHERE, _NO_FACTS, _NO_COST
+        if actor is not None:
+            who = actor.id, actor.username, actor.groups, actor.api_key_id
+        if route is not None:
+            provider, is_bridged = route.provider, route.api is not None
+            where = provider.name, provider.type, route.endpoint, is_bridged
+        if asked is not None:
+            what = asked.model[:_MAX_TEXT], asked.stream, asked.prompt is not None
+        if cost is not None:
+            price = exact_dollars(cost.amount), str(cost.label)
+        # By position: names would take several times as long.
+        finished = RequestSummary(
+            context.scope.request_id,
+            outcome,
+            method if method in _METHODS else _ANOTHER_METHOD,
+            _shown_path(request) if route is None else route.pattern,
+            context.began,
+            ended,
+            context.upstream_status if status is None else status,
+            self._remote(context) if self._is_proxied else request.remote,
+            client,
+            request.headers.get("User-Agent", "")[:_MAX_TEXT] or None,
+            None if credential is None else str(credential.kind),
+            context.body_wait,
+            context.sent_at,
+            context.upstream_status,
+            context.answered_at,
+            None if reading is None else reading.first_byte_at,
+            id,
+            _cut(answer.response_id),
+            _cut(answer.model),
+            None if usage is None else _counts(usage),
+            tuple([call.name[:_MAX_TEXT] for call in answer.tool_calls]),
+            *who,
+            *where,
+            *what,
+            *price,
         )
+        if (
+            outcome is _COMPLETED
+            and refusal is None
+            and failure is None
+            and not answer.anomalies
+            and answer.error is None
+            and context.ended_by is None
+            and (usage is None or not usage.additional)
+        ):
+            return finished
+        return self._completed(finished, context, answer, failure, claimed)
+
+    def _completed(
+        self,
+        finished: RequestSummary,
+        context: RequestContext,
+        answer: ResponseFacts,
+        failure: Failure | None,
+        claimed: str | None,
+    ) -> RequestSummary:
+        """The summary with the fields that most go without."""
+        more: dict[str, Any] = {"claimed_api_key_id": claimed, "unread": answer.unread}
+        if context.refusal is not None:
+            more["reason"] = context.refusal.code
+        if failure is not None:
+            more["error_type"] = failure.type.value
+            more["error_source"] = failure.source.value
+        if answer.error is not None:
+            more["provider_error"] = _error_type(answer.error)
+        if answer.usage is not None:
+            more["additional_tokens"] = tuple(map(_counts, answer.usage.additional))
+        if context.ended_by is not None:
+            more["ended_by"] = context.ended_by.username
+        endpoint, was_sent = finished.endpoint, context.sent_at is not None
+        if finished.outcome is _FAILED and was_sent and endpoint is not None:
+            upstream = self._upstreams[context.route.provider.name]
+            more["upstream_url"] = upstream.shown_url(endpoint)
+        return msgspec.structs.replace(finished, **more)
 
     def _who(self, context: RequestContext) -> tuple[Actor | None, str | None]:
         """Who was refused without a lookup or in vain: the actor if known, or the token's id."""
@@ -162,6 +200,10 @@ def _outcome(
         return RequestOutcome.REJECTED if refused else RequestOutcome.FAILED
     answered = status is not None and status < 400
     return RequestOutcome.COMPLETED if answered else RequestOutcome.FAILED
+
+
+def _shown_path(request: GatewayRequest) -> str:
+    return shown_path(request.target, sent_secrets(request.headers))
 
 
 def _counts(usage: TokenUsage) -> TokenCounts:
