@@ -23,7 +23,6 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import RequestContext
 from aibridged.providers import Route
 from aibridged.records.facts import Failure, Outcome
-from aibridged.transport.request import GatewayRequest
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import ProviderError, RequestFacts, ResponseFacts, TokenUsage
 
@@ -45,10 +44,10 @@ _FAILURES = (
 _UNVERIFIED = frozenset({401, 429, 503})
 _NOTHING = ResponseFacts()
 # The fields of a caller, a route, a request's facts and a cost, where there are none.
-_NOBODY: tuple[str | None, str | None, tuple[str, ...], str | None] = None, None, (), None
-_NOWHERE: tuple[str | None, str | None, str | None, bool] = None, None, None, False
-_NO_FACTS: tuple[str | None, bool, bool] = None, False, False
-_NO_COST: tuple[str | None, str | None] = None, None
+_NOBODY = None, None, (), None
+_NOWHERE = None, None, None, False
+_BLANK = None, False, False
+_UNPRICED = None, None
 _COMPLETED, _FAILED = RequestOutcome.COMPLETED, RequestOutcome.FAILED
 _OUTCOMES = {outcome: RequestOutcome(outcome) for outcome in Outcome}
 
@@ -90,22 +89,22 @@ class Summarizer:
             actor, claimed = self._who(context)
         method, outcome = request.method, _outcome(context, status, broken)
         reading, usage = context.observer, answer.usage
-        who, where, what, price = _NOBODY, _NOWHERE, _NO_FACTS, _NO_COST
-        if actor is not None:
-            who = actor.id, actor.username, actor.groups, actor.api_key_id
-        if route is not None:
-            provider, is_bridged = route.provider, route.api is not None
-            where = provider.name, provider.type, route.endpoint, is_bridged
-        if asked is not None:
-            what = asked.model[:_MAX_TEXT], asked.stream, asked.prompt is not None
-        if cost is not None:
-            price = exact_dollars(cost.amount), str(cost.label)
+        who = (actor.id, actor.username, actor.groups, actor.api_key_id) if actor else _NOBODY
+        where = (
+            (route.provider.name, route.provider.type, route.endpoint, route.api is not None)
+            if route
+            else _NOWHERE
+        )
+        what = (
+            (asked.model[:_MAX_TEXT], asked.stream, asked.prompt is not None) if asked else _BLANK
+        )
+        price = (exact_dollars(cost.amount), str(cost.label)) if cost else _UNPRICED
         # By position: names would take several times as long.
         finished = RequestSummary(
             context.scope.request_id,
             outcome,
             method if method in _METHODS else _ANOTHER_METHOD,
-            _shown_path(request) if route is None else route.pattern,
+            route.pattern if route else shown_path(request.target, sent_secrets(request.headers)),
             context.began,
             ended,
             context.upstream_status if status is None else status,
@@ -200,10 +199,6 @@ def _outcome(
         return RequestOutcome.REJECTED if refused else RequestOutcome.FAILED
     answered = status is not None and status < 400
     return RequestOutcome.COMPLETED if answered else RequestOutcome.FAILED
-
-
-def _shown_path(request: GatewayRequest) -> str:
-    return shown_path(request.target, sent_secrets(request.headers))
 
 
 def _counts(usage: TokenUsage) -> TokenCounts:
