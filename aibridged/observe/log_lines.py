@@ -31,6 +31,7 @@ _SEVERITIES = {"TRACE": "DEBUG", "SUCCESS": "NOTICE"}
 
 _MOST_KEYS = 1024
 
+_as_json = json.JSONEncoder(default=str).encode
 _splits = re.compile(r"[\s\"=]").search
 _stamp = Stamps(3, local=True)
 
@@ -236,4 +237,4 @@ def _encoded(record: "Record", entry: dict[str, Any], traceback_key: str) -> str
     if text := _traceback(record):
         entry[traceback_key] = text
     # ASCII only, so that lone surrogates (bytes of a header that aren't UTF-8) can be written.
-    return f"{blanked(json.dumps(entry, default=str))}\n"
+    return f"{blanked(_as_json(entry))}\n"
