@@ -5,9 +5,14 @@ End-to-end headers pass unchanged, known or not. Not forwarded are hop-by-hop he
 gateway sets itself.
 """
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
-from typing import AnyStr
+from itertools import compress
+from operator import itemgetter
+from typing import AnyStr, NamedTuple, TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 ACTOR_ID = "X-AI-Bridge-Actor-ID"
 ACTOR_USERNAME = "X-AI-Bridge-Actor-Metadata-Username"
@@ -40,10 +45,46 @@ _CREDENTIAL_PREFIX = "x-coder-"
 _TRACE = frozenset({"traceparent", "tracestate", "baggage"})
 _ACTOR_PREFIX = "x-ai-bridge-actor-"
 
-_CONNECTION_LENGTH = len("connection")
+# What it names is for this hop anyway.
+_PLAIN_CONNECTION = frozenset({"keep-alive", b"keep-alive", "Keep-Alive", b"Keep-Alive"})
 
-# Callers choose names, so the cache of decisions is bounded.
-_REMEMBERED_NAMES = 1024
+# Peers choose names, so what is remembered of them is bounded.
+_REMEMBERED_HEADS = 256
+_MOST_REMEMBERED_BYTES = 2048
+_BETWEEN_NAMES = b"\n"
+
+_name_of = itemgetter(0)
+
+
+class Selection(NamedTuple):
+    """Which of a head's headers are forwarded, as far as their names tell.
+
+    `names` are all of theirs in lower case; `connection` are the positions of `Connection`.
+    """
+
+    names: tuple[str, ...]
+    passes: tuple[bool, ...]
+    connection: tuple[int, ...]
+
+
+def by_names(
+    make: Callable[[list[bytes], *Ts], T],
+) -> Callable[[Sequence[tuple[bytes, bytes]], *Ts], T]:
+    """A function of headers that `make` computes of their names, as received and in their order.
+
+    What it has made is remembered: clients and providers send the same names again and again.
+    """
+
+    def of_key(key: bytes, *rest: *Ts) -> T:
+        return make(key.split(_BETWEEN_NAMES) if key else [], *rest)
+
+    remembered = lru_cache(_REMEMBERED_HEADS)(of_key)
+
+    def of(headers: Sequence[tuple[bytes, bytes]], *rest: *Ts) -> T:
+        key = _BETWEEN_NAMES.join(map(_name_of, headers))
+        return (remembered if len(key) <= _MOST_REMEMBERED_BYTES else of_key)(key, *rest)
+
+    return of
 
 
 def is_hop_by_hop(name: str) -> bool:
@@ -57,7 +98,6 @@ def is_gateways_own(name: str) -> bool:
     return spelled == _SESSION_TOKEN or spelled.startswith((_CREDENTIAL_PREFIX, _ACTOR_PREFIX))
 
 
-@lru_cache(maxsize=_REMEMBERED_NAMES)
 def request_header_passes(raw_name: bytes) -> bool:
     """Whether a caller's header is forwarded unchanged. The auth stage adds the credential.
 
@@ -74,34 +114,53 @@ def request_header_passes(raw_name: bytes) -> bool:
     )
 
 
+def selection(names: Sequence[AnyStr], passes: Callable[[AnyStr], bool]) -> Selection:
+    """The selection of those headers whose name `passes`, as `Connection` itself must not."""
+    lower = tuple(_text(name).lower() for name in names)
+    return Selection(
+        lower,
+        tuple(map(passes, names)),
+        tuple(at for at, name in enumerate(lower) if name == "connection"),
+    )
+
+
+@by_names
+def of_request(names: list[bytes]) -> Selection:
+    """The selection of a caller's headers."""
+    return selection(names, request_header_passes)
+
+
 def named_by_connection(values: Iterable[str]) -> frozenset[str]:
     """The lower-case names that `Connection` headers declare to be hop-by-hop."""
     return frozenset(part.strip().lower() for value in values for part in value.split(","))
 
 
 def end_to_end(
-    headers: Iterable[tuple[AnyStr, AnyStr]], passes: Callable[[AnyStr], bool]
+    headers: Sequence[tuple[AnyStr, AnyStr]], selected: Selection
 ) -> list[tuple[AnyStr, AnyStr]]:
-    """The headers to forward: those that pass, except for those that `Connection` names.
+    """The headers to forward: those that are selected, except for those that `Connection` names.
 
-    They may be text, or bytes as received. `Connection` itself must not pass.
+    They may be text, or bytes as received.
     """
-    kept: list[tuple[AnyStr, AnyStr]] = []
-    connection: list[str] = []
-    for header in headers:
-        name = header[0]
-        if passes(name):
-            kept.append(header)
-        elif len(name) == _CONNECTION_LENGTH and _text(name).lower() == "connection":
-            connection.append(_text(header[1]))
-    if not connection:
-        return kept
-    names = named_by_connection(connection)
-    return [header for header in kept if _text(header[0]).lower() not in names]
+    names, passes, connection = selected
+    if connection:
+        values = [value for at in connection if (value := headers[at][1]) not in _PLAIN_CONNECTION]
+        if values:
+            named = named_by_connection(map(_text, values))
+            passes = tuple(
+                passed and name not in named for name, passed in zip(names, passes, strict=True)
+            )
+    return list(compress(headers, passes))
+
+
+@by_names
+def lower_names(names: list[bytes]) -> tuple[bytes, ...]:
+    """The headers' names in lower case, in their order."""
+    return tuple(map(bytes.lower, names))
 
 
 def relayed(
-    headers: Sequence[tuple[bytes, bytes]], names: Sequence[bytes], dropped: Set[bytes]
+    headers: Sequence[tuple[bytes, bytes]], names: Collection[bytes], dropped: frozenset[bytes]
 ) -> Sequence[tuple[bytes, bytes]]:
     """A response's headers to relay: all but those `dropped`, and those that `Connection` names.
 
@@ -109,14 +168,12 @@ def relayed(
     """
     if dropped.isdisjoint(names):
         return headers
-    named = [
-        _text(value)
-        for name, (_, value) in zip(names, headers, strict=True)
-        if name == b"connection"
-    ]
-    if named:
-        dropped = dropped | {name.encode("latin-1") for name in named_by_connection(named)}
-    return [header for name, header in zip(names, headers, strict=True) if name not in dropped]
+    return end_to_end(headers, _of_response(headers, dropped))
+
+
+@by_names
+def _of_response(names: list[bytes], dropped: frozenset[bytes]) -> Selection:
+    return selection(names, lambda name: name.lower() not in dropped)
 
 
 def _text(value: str | bytes) -> str:

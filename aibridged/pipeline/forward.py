@@ -11,7 +11,7 @@ from aibridged.core.headers import (
     ACTOR_ID,
     ACTOR_USERNAME,
     end_to_end,
-    request_header_passes,
+    of_request,
 )
 from aibridged.errors import NOT_SUPPORTED, GatewayError
 from aibridged.pipeline.bridge import outcome_of
@@ -213,7 +213,8 @@ def record_end(context: RequestContext, status: int) -> None:
 
 def upstream_headers(context: RequestContext, *, send_actor: bool) -> list[tuple[bytes, bytes]]:
     """The caller's end-to-end headers, with the upstream credential."""
-    kept = end_to_end(context.request.raw_headers, request_header_passes)
+    sent = context.request.raw_headers
+    kept = end_to_end(sent, of_request(sent))
     if context.recoded:
         kept = [header for header in kept if header[0].lower() != b"content-encoding"]
     kept = without_tokens(kept, context.presented.token)

@@ -18,7 +18,7 @@ from aibridged.config.options import Settings
 from aibridged.core.auth import API_KEY, AUTHORIZATION, TOKEN_HEADERS, carries
 from aibridged.core.client_ip import rate_limit_key
 from aibridged.core.egress import HTTPS_PORT, BadDestinationError, Destination, read_destination
-from aibridged.core.headers import end_to_end, is_gateways_own, is_hop_by_hop
+from aibridged.core.headers import end_to_end, is_gateways_own, is_hop_by_hop, selection
 from aibridged.core.origins import is_of_another_origin
 from aibridged.core.targets import BadTargetError, plain_target
 from aibridged.errors import (
@@ -175,7 +175,8 @@ class Intercepted:
     ) -> CIMultiDict[str]:
         """The client's headers, without those that would identify it to the gateway."""
         token = session.token
-        kept = end_to_end(request.headers.items(), self._passes)
+        sent = list(request.headers.items())
+        kept = end_to_end(sent, selection([name for name, _ in sent], self._passes))
         headers = CIMultiDict(
             (name, value) for name, value in kept if token is None or not carries(value, token)
         )

@@ -1,7 +1,7 @@
 """Reverse-proxy relay with backpressure: a provider's response, written as it arrives."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Sequence
 
 import aiohttp
 from aiohttp import web
@@ -26,7 +26,7 @@ async def relay(
     idle_timeout: float,
     turns: Turns,
     *,
-    dropped: Set[bytes] = NOT_RELAYED,
+    dropped: frozenset[bytes] = NOT_RELAYED,
     withhold_usage: bool = False,
     before_end: Callable[[], None] = lambda: None,
     ended_early: Callable[["Pump"], Awaitable[bytes]] | None = None,

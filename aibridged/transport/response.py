@@ -1,13 +1,13 @@
 """The downstream response: the provider's head, byte for byte, and its body."""
 
-from collections.abc import Collection, Set
+from collections.abc import Collection
 from typing import cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11
 
-from aibridged.core.headers import NOT_RELAYED, relayed
+from aibridged.core.headers import NOT_RELAYED, lower_names, relayed
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
 
@@ -32,7 +32,7 @@ class DownstreamResponse(web.StreamResponse):
         *,
         without: Collection[bytes] = (),
         length: int | None = None,
-        dropped: Set[bytes] = NOT_RELAYED,
+        dropped: frozenset[bytes] = NOT_RELAYED,
     ) -> None:
         super().__init__(status=upstream_response.status, reason="")
         if length is not None:
@@ -42,7 +42,7 @@ class DownstreamResponse(web.StreamResponse):
         came, names = upstream_response.headers, upstream_response.names
         headers = relayed(came, names, dropped)
         if headers is not came:
-            names = [name.lower() for name, _ in headers]
+            names = lower_names(headers)
         self._has_length = length is not None or _LENGTH in names
         self._raw = headers
         if length is not None:

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from aibridged.core.headers import lower_names
+
 HIGH_WATER = 256 * 1024
 """Bytes that may wait to be read; with as many, reading from the provider pauses."""
 
@@ -58,7 +60,7 @@ class UpstreamResponse:
         self._waiter: asyncio.Future[None] | None = None
         self.content_type = ""
         self.content_coding: str | None = None
-        names = self.names = [name.lower() for name, _ in headers]
+        names = self.names = lower_names(headers)
         if b"content-type" in names:
             media_type = _text(headers[names.index(b"content-type")][1])
             self.content_type = media_type.partition(";")[0].strip().lower()

@@ -1,16 +1,27 @@
+from collections.abc import Sequence
+
 import pytest
 
+from aibridged.core import headers as headers_module
 from aibridged.core.headers import (
     NOT_RELAYED,
     OF_THIS_HOP,
+    by_names,
+    end_to_end,
+    lower_names,
     named_by_connection,
+    of_request,
     relayed,
     request_header_passes,
 )
 
 
 def relay(*headers):
-    return relayed(headers, [name.lower() for name, _ in headers], NOT_RELAYED)
+    return relayed(headers, lower_names(headers), NOT_RELAYED)
+
+
+def forward(*headers):
+    return end_to_end(headers, of_request(headers))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +100,56 @@ def test_what_a_providers_connection_names_stays_behind():
     named, other = (b"X-Foo", b"x"), (b"X-Bar", b"y")
     assert relay(named, other) == (named, other)
     assert relay(named, (b"Connection", b"close, x-FOO"), other) == [other]
+
+
+@pytest.mark.parametrize("value", [b"keep-alive", b"Keep-Alive", b"keep-alive, te", b"x-bar"])
+def test_the_same_names_with_another_connection(value):
+    """What is remembered of names says nothing of what `Connection` holds."""
+    foo, bar = (b"X-Foo", b"x"), (b"x-Bar", b"y")
+    for _ in range(2):
+        assert forward(foo, (b"connection", b"Keep-Alive"), bar) == [foo, bar]
+        assert forward(foo, (b"connection", b"keep-alive , X-FOO"), bar) == [bar]
+        assert forward(foo, (b"connection", value), bar) == (
+            [foo] if value == b"x-bar" else [foo, bar]
+        )
+        assert forward((b"Connection", value), foo, (b"Connection", b"x-foo"), bar) == (
+            [] if value == b"x-bar" else [bar]
+        )
+
+
+def test_each_head_has_its_own_names():
+    assert forward() == []
+    assert lower_names([]) == ()
+    for _ in range(2):
+        assert forward((b"A", b"1"), (b"Cookie", b"2"), (b"B", b"3")) == [
+            (b"A", b"1"),
+            (b"B", b"3"),
+        ]
+        assert forward((b"Cookie", b"1"), (b"A", b"2"), (b"B", b"3")) == [
+            (b"A", b"2"),
+            (b"B", b"3"),
+        ]
+        assert forward((b"ACookie", b"1"), (b"B", b"2")) == [(b"ACookie", b"1"), (b"B", b"2")]
+
+
+def test_what_is_remembered_is_bounded():
+    made: list[Sequence[bytes]] = []
+
+    @by_names
+    def count(names):
+        made.append(names)
+        return len(names)
+
+    longest = headers_module._MOST_REMEMBERED_BYTES
+    for size, times in ((longest, 1), (longest + 1, 2)):
+        made.clear()
+        assert [count([(b"n" * size, b"v")]) for _ in range(2)] == [1, 1]
+        assert len(made) == times
+    made.clear()
+    heads = [[(b"x-%d" % number, b"v")] for number in range(headers_module._REMEMBERED_HEADS + 1)]
+    for head in (*heads, heads[0]):
+        count(head)
+    assert len(made) == len(heads) + 1
 
 
 def test_names_listed_by_connection():
