@@ -13,10 +13,14 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from aibridged.clock import SystemClock
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.observe.descriptors import Shortages, at_capacity, is_shortage
 
 T = TypeVar("T")
+
+# As aiohttp, which notes it of idle connections.
+_monotonic = SystemClock.monotonic
 
 MakeConnection = Callable[[], asyncio.Protocol]
 """Makes the protocol of a connection."""
@@ -96,23 +100,60 @@ def _kept(keepalive_timeout: float) -> dict[str, Any]:
 class PooledConnector(aiohttp.TCPConnector):
     """A pool of connections to one provider, as many as there are requests.
 
-    aiohttp connects, or `dial` if there is one; `make` makes a connection's protocol. An idle
-    connection is kept for `keepalive_timeout` seconds.
+    aiohttp connects to `destination`, or `dial` if there is one; `make` makes a connection's
+    protocol. An idle connection is kept for `keepalive_timeout` seconds.
     """
 
     def __init__(
         self,
         pools: Pools,
         make: MakeConnection,
+        destination: aiohttp.ClientRequest,
         keepalive_timeout: float,
         dial: Dial | None = None,
     ) -> None:
         super().__init__(limit=0, **_kept(keepalive_timeout))
+        self._destination = destination
+        self._key = destination.connection_key
+        self._kept_for = keepalive_timeout
         # aiohttp has no public API for the protocol.
         self._factory = cast("partial[ResponseHandler]", make)
         self._pools = pools
         self._dial = dial
         pools.add(self)
+
+    def idle(self) -> ResponseHandler | None:
+        """An idle connection, to be given back with `release`; None: there is none at hand."""
+        waiting = self._conns.get(self._key)
+        if not waiting:
+            return None
+        connection, since = waiting[0]
+        if _monotonic() - since > self._kept_for or not connection.is_connected():
+            return None
+        waiting.popleft()
+        self._acquired.add(connection)
+        return connection
+
+    async def opened(
+        self,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own
+    ) -> ResponseHandler:
+        """A connection, a new one as a rule, to be given back with `release`.
+
+        Raises what aiohttp's connecting does, and GatewayError: no descriptor is left.
+        """
+        lease = await self.connect(self._destination, [], timeout)
+        connection, lease._protocol = lease._protocol, None
+        assert connection is not None
+        return connection
+
+    def release(self, connection: ResponseHandler) -> None:
+        """Give back a connection, which is closed where no other request may follow on it."""
+        if connection.should_close or self._force_close or not self._cleanup_handle:
+            self._release(self._key, connection)
+        elif not self._closed:
+            self._acquired.discard(connection)
+            self._conns[self._key].append((connection, _monotonic()))
 
     async def _create_connection(
         self,

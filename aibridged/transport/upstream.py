@@ -11,13 +11,12 @@ from functools import partial
 from typing import cast
 
 import aiohttp
-from aiohttp.connector import Connection
 from yarl import URL
 
 from aibridged.tasks import Tasks
 from aibridged.transport.body import StreamedBody
 from aibridged.transport.idle_pools import Dial, PooledConnector, Pools, connections
-from aibridged.transport.upstream_connection import UpstreamConnection
+from aibridged.transport.upstream_connection import GiveBack, UpstreamConnection
 from aibridged.transport.upstream_proxy import UpstreamProxy, UpstreamProxyError
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
@@ -53,14 +52,15 @@ class Upstream:
         is_plain = url.scheme == "http"
         if proxy is not None:
             dial = proxy.dial_proxy if is_plain else proxy.dial_tls
-        self._connector = PooledConnector(pools, make, keepalive_timeout, dial)
+        # The connector reads from it where to connect.
+        destination = aiohttp.ClientRequest("GET", url, loop=loop)
+        self._connector = PooledConnector(pools, make, destination, keepalive_timeout, dial)
+        self._give_back = cast(GiveBack, self._connector.release)
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout, sock_connect=connect_timeout
         )
-        # The connector reads from it where to connect.
-        self._destination = aiohttp.ClientRequest("GET", url, loop=loop)
         self._path = url.raw_path.rstrip("/")
-        host = self._destination.headers["Host"]
+        host = destination.headers["Host"]
         self._shown = f"{url.scheme}://{host}{self._path}"
         self._way = "" if proxy is None else f" through {proxy}"
         self._host = f"Host: {host}"
@@ -126,19 +126,22 @@ class Upstream:
     async def _ask(
         self, method: str, head: bytes, body: bytes | StreamedBody, idle_timeout: float
     ) -> UpstreamResponse:
-        try:
-            lease = await self._connector.connect(self._destination, [], self._timeout)
-        except TimeoutError:
-            raise aiohttp.ConnectionTimeoutError from None
-        connection = cast(UpstreamConnection, lease.protocol)
-        coming = connection.send(lease, method, head, body, self._sending, idle_timeout)
+        connector = self._connector
+        handler = connector.idle()
+        if handler is None:
+            try:
+                handler = await connector.opened(self._timeout)
+            except TimeoutError:
+                raise aiohttp.ConnectionTimeoutError from None
+        connection = cast(UpstreamConnection, handler)
+        coming = connection.send(self._give_back, method, head, body, self._sending, idle_timeout)
         if isinstance(body, StreamedBody) and connection.sending is not None:
-            return await self._once_sent(connection, lease, coming, idle_timeout)
+            return await self._once_sent(connection, coming, idle_timeout)
         timer = self._loop.call_later(idle_timeout, _expire, coming)
         try:
             return await coming
         except BaseException:
-            connection.abandon(lease)
+            connection.abandon(coming)
             raise
         finally:
             timer.cancel()
@@ -146,7 +149,6 @@ class Upstream:
     async def _once_sent(
         self,
         connection: UpstreamConnection,
-        lease: Connection,
         coming: asyncio.Future[UpstreamResponse],
         idle_timeout: float,
     ) -> UpstreamResponse:
@@ -162,7 +164,7 @@ class Upstream:
                 connection.sending.add_done_callback(sent)
                 return await coming
         except BaseException:
-            connection.abandon(lease)
+            connection.abandon(coming)
             raise
 
     async def close(self) -> None:

@@ -5,13 +5,13 @@ task that wakes up for it.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from itertools import chain
 from typing import cast
 
 import aiohttp
 import httptools
-from aiohttp.connector import Connection
 
 from aibridged.tasks import Tasks
 from aibridged.transport.body import StreamedBody
@@ -50,8 +50,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.response: UpstreamResponse | None = None  # the current one
         self.sending: asyncio.Task[None] | None = None  # a body that is sent in pieces
         self._loop = loop
-        self._lease: Connection | None = None
-        self._head: asyncio.Future[UpstreamResponse] | None = None
+        self._give_back: GiveBack
+        self._coming: asyncio.Future[UpstreamResponse] | None = None  # of the current request
+        self._head: asyncio.Future[UpstreamResponse] | None = None  # the same, until it is done
         self._head_bytes = 0
         self._method = ""
         self._reason = b""
@@ -105,7 +106,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def send(
         self,
-        lease: Connection,
+        give_back: "GiveBack",
         method: str,
         head: bytes,
         body: bytes | StreamedBody,
@@ -114,14 +115,15 @@ class UpstreamConnection(asyncio.Protocol):
     ) -> asyncio.Future[UpstreamResponse]:
         """Send a request; the future that is returned gets the response once its head has come.
 
-        A streamed body fails the request where it fails itself, and where the provider stops
-        reading it for `stall` seconds.
+        The connection is given back once the response has ended, or none will come. A streamed
+        body fails the request where it fails itself, and where the provider stops reading it for
+        `stall` seconds.
         """
-        self._lease, self._method = lease, method
+        self._give_back, self._method = give_back, method
         self._head_bytes = 0
         self._is_whole = False
         self._requests += 1
-        self._head = future = self._loop.create_future()
+        self._coming = self._head = future = self._loop.create_future()
         if self.transport is None or self.transport.is_closing():
             self._break_off(aiohttp.ServerDisconnectedError())
         elif isinstance(body, StreamedBody):
@@ -139,9 +141,9 @@ class UpstreamConnection(asyncio.Protocol):
         if self.response is response:
             self._close_early()
 
-    def abandon(self, lease: Connection) -> None:
+    def abandon(self, coming: asyncio.Future[UpstreamResponse]) -> None:
         """Close, if this is still the current request."""
-        if self._lease is lease:
+        if self._coming is coming:
             self._close_early()
 
     def pause(self) -> None:
@@ -272,17 +274,18 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _end(self) -> None:
         """Give the connection back to the pool, if it can take another request."""
-        lease, self._lease = self._lease, None
-        self._head = self.response = None
+        coming = self._coming
+        self._coming = self._head = self.response = None
         self._pieces.clear()
         sending, self.sending = self.sending, None
         unsent = sending is not None and sending.cancel()
-        self.resume()
+        if self._reading_paused:
+            self.resume()
         transport = self.transport
         if unsent or (transport is not None and transport.get_write_buffer_size()):
             self._is_used_up = True  # the response came before all was sent
-        if lease is not None:
-            lease.release()
+        if coming is not None:
+            self._give_back(self)
 
     def _close_early(self) -> None:
         self._is_used_up = True
@@ -331,6 +334,10 @@ class UpstreamConnection(asyncio.Protocol):
             piece = b"%x\r\n%b\r\n" % (len(piece), piece)
         if piece and self.transport is not None:
             self.transport.write(piece)
+
+
+GiveBack = Callable[[UpstreamConnection], None]
+"""Gives a connection back to its pool."""
 
 
 def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -38,7 +38,16 @@ OF_A_BASE_CLASS = {
         "_protocol",
         "_task",
     },
-    "PooledConnector": {"_create_connection", "_factory"},
+    "PooledConnector": {
+        "_acquired",
+        "_cleanup_handle",
+        "_closed",
+        "_conns",
+        "_create_connection",
+        "_factory",
+        "_force_close",
+        "_release",
+    },
     "SerialHandler": {
         "_buffer_paused",
         "_close",
@@ -66,7 +75,7 @@ OF_A_BASE_CLASS = {
     "Server": {"_loop"},
     "_HeadReader": {"_parser"},
 }
-OF_ANOTHER_OBJECT = {"_acquired", "_conns", "_request_handler"}
+OF_ANOTHER_OBJECT = {"_acquired", "_conns", "_protocol", "_request_handler"}
 
 
 def is_private(name: str) -> bool:
