@@ -8,18 +8,21 @@ token, and aren't forwarded. `Coder-Session-Token`, which Coder's own API takes,
 
 import re
 from enum import StrEnum
+from functools import cached_property
 from operator import itemgetter
 
 import msgspec
-from multidict import MultiMapping
+from multidict import MultiMapping, istr
 
 from aibridged.config.secret import Secret
+from aibridged.core.headers import raw_header
 from aibridged.gateway_tokens import GATEWAY_TOKEN, PREFIXES, may_hold_token
 
-AUTHORIZATION = "Authorization"
-API_KEY = "X-Api-Key"
-SESSION_TOKEN = "Coder-Session-Token"
-TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
+# A look-up of an `istr` need not fold its case.
+AUTHORIZATION: str = istr("Authorization")
+API_KEY: str = istr("X-Api-Key")
+SESSION_TOKEN: str = istr("Coder-Session-Token")
+TOKEN_HEADERS: tuple[str, str] = (istr("X-Coder-Token"), istr("X-Coder-AI-Governance-Token"))
 _value_of = itemgetter(1)
 _GATEWAY_TOKEN_BYTES = re.compile(GATEWAY_TOKEN.pattern.encode())
 # Without authentication any token is accepted, and a short one may be a substring of anything.
@@ -60,11 +63,11 @@ def read_credentials(headers: MultiMapping[str], *, session_first: bool = False)
     Raises:
         MalformedCredentialsError: a header is duplicated, empty, not ASCII, or malformed.
     """
-    if session_first and (session := _single(headers, SESSION_TOKEN)) is not None:
-        return Presented(_token(session, SESSION_TOKEN), {})
-    authorization = _single(headers, AUTHORIZATION)
-    api_key = _single(headers, API_KEY)
-    tokens = [value for name in TOKEN_HEADERS if (value := _single(headers, name)) is not None]
+    if session_first and SESSION_TOKEN in headers:
+        return Presented(_token(_single(headers, SESSION_TOKEN), SESSION_TOKEN), {})
+    authorization = _single(headers, AUTHORIZATION) if AUTHORIZATION in headers else None
+    api_key = _single(headers, API_KEY) if API_KEY in headers else None
+    tokens = [_single(headers, name) for name in TOKEN_HEADERS if name in headers]
     if len(tokens) > 1:
         raise MalformedCredentialsError(f"Send only one of {' and '.join(TOKEN_HEADERS)}.")
     if tokens:
@@ -85,8 +88,9 @@ def read_credentials(headers: MultiMapping[str], *, session_first: bool = False)
         return Presented(_token(value.strip(" "), AUTHORIZATION), {})
     if api_key is not None:
         return Presented(_token(api_key, API_KEY), {})
-    session = _single(headers, SESSION_TOKEN)
-    return Presented(None if session is None else _token(session, SESSION_TOKEN), {})
+    if SESSION_TOKEN in headers:
+        return Presented(_token(_single(headers, SESSION_TOKEN), SESSION_TOKEN), {})
+    return Presented(None, {})
 
 
 def why_refused(token: str | None, *, own_tokens: bool) -> str:
@@ -170,10 +174,9 @@ def is_from_helper(headers: MultiMapping[str]) -> bool:
     return api_key is not None and headers.getall(AUTHORIZATION, ()) == [f"Bearer {api_key}"]
 
 
-def _single(headers: MultiMapping[str], name: str) -> str | None:
-    values = headers.getall(name, ())
-    if not values:
-        return None
+def _single(headers: MultiMapping[str], name: str) -> str:
+    """The value of a header that came, once."""
+    values = headers.getall(name)
     if len(values) > 1:
         raise MalformedCredentialsError(f"The {name} header is given more than once.")
     if not (values[0].strip() and values[0].isascii()):
@@ -187,10 +190,10 @@ def _token(value: str, name: str) -> str:
     return value
 
 
-class UpstreamCredential(msgspec.Struct, frozen=True):
+class UpstreamCredential(msgspec.Struct, frozen=True, dict=True):
     """What authenticates to the provider: one header, or none where there is no key.
 
-    The key is hidden in the repr.
+    The key is hidden in the repr. The organisation's is one object for all requests.
     """
 
     kind: CredentialKind
@@ -200,10 +203,25 @@ class UpstreamCredential(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"UpstreamCredential(kind={self.kind!r}, header={self.header!r})"
 
-    @property
+    @classmethod
+    def of_organisation(cls, header: tuple[str, str] | None) -> "UpstreamCredential":
+        """The organisation's key as the provider's header, or what says that there is none."""
+        return cls(CredentialKind.CENTRALIZED, *(header or (None, None)))
+
+    @cached_property
     def hint(self) -> str:
         """The key's masked form, empty without a key: the last word, after any scheme."""
         return "" if self.value is None else str(Secret(self.value.rpartition(" ")[2]))
+
+    @cached_property
+    def sent(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The header as it goes on, if there is one.
+
+        Raises ValueError: it contains a line break.
+        """
+        if self.header is None or self.value is None:
+            return ()
+        return (raw_header(self.header, self.value),)
 
 
 class ByokDisabledError(Exception):
@@ -219,14 +237,14 @@ def upstream_credential(
     *,
     allow_byok: bool,
     preferred: str,
-    organisation: tuple[str, str] | None,
+    organisation: UpstreamCredential,
     own_key_only: bool = False,
 ) -> UpstreamCredential:
     """Choose the upstream credential.
 
     `preferred` is the header that the provider itself would use if it got both; `organisation` is
-    the provider's header with the organisation's key, if there is one; `own_key_only` accepts
-    nothing but a key of the caller's in the header `preferred`.
+    what goes on where the caller has no key; `own_key_only` accepts nothing but a key of the
+    caller's in the header `preferred`.
 
     Raises:
         ByokDisabledError: `own` has a key and `allow_byok` is false.
@@ -236,8 +254,7 @@ def upstream_credential(
         raise ByokDisabledError
     if own_key_only and preferred not in own:
         raise OwnKeyRequiredError
-    if own:
-        name = preferred if preferred in own else next(iter(own))
-        return UpstreamCredential(CredentialKind.BYOK, name, own[name])
-    header, value = organisation or (None, None)
-    return UpstreamCredential(CredentialKind.CENTRALIZED, header, value)
+    if not own:
+        return organisation
+    name = preferred if preferred in own else next(iter(own))
+    return UpstreamCredential(CredentialKind.BYOK, name, own[name])

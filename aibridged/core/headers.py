@@ -5,6 +5,7 @@ End-to-end headers pass unchanged, known or not. Not forwarded are hop-by-hop he
 gateway sets itself.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import compress
@@ -52,6 +53,8 @@ _PLAIN_CONNECTION = frozenset({"keep-alive", b"keep-alive", "Keep-Alive", b"Keep
 _REMEMBERED_HEADS = 256
 _MOST_REMEMBERED_BYTES = 2048
 _BETWEEN_NAMES = b"\n"
+
+_LINE_BREAK = re.compile(r"[\r\n\0]")
 
 _name_of = itemgetter(0)
 
@@ -174,6 +177,16 @@ def relayed(
 @by_names
 def _of_response(names: list[bytes], dropped: frozenset[bytes]) -> Selection:
     return selection(names, lambda name: name.lower() not in dropped)
+
+
+def raw_header(name: str, value: str) -> tuple[bytes, bytes]:
+    """A header of the gateway's as it goes to the provider.
+
+    Raises ValueError: it contains a line break.
+    """
+    if _LINE_BREAK.search(value) is not None:
+        raise ValueError(f"The {name} header contains a line break.")
+    return name.encode(), value.encode(errors="surrogateescape")
 
 
 def _text(value: str | bytes) -> str:

@@ -67,8 +67,8 @@ async def _check(
     settings: ProviderSettings, provider: Provider, upstream: Upstream
 ) -> ProviderCheck:
     headers = {"Accept": "application/json", **provider.probe_headers}
-    if provider.organisation_credential is not None:
-        name, value = provider.organisation_credential
+    if provider.organisation_header is not None:
+        name, value = provider.organisation_header
         headers[name] = value
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     try:

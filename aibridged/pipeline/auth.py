@@ -58,7 +58,7 @@ def stage(components: Components, handler: Handler) -> Handler:
                 context.presented.own,
                 allow_byok=allow_byok,
                 preferred=provider.preferred_credential,
-                organisation=provider.organisation_credential_for(route.endpoint),
+                organisation=provider.organisation_credential(route.endpoint),
                 own_key_only=route.endpoint in provider.own_key_only,
             )
         except ByokDisabledError:

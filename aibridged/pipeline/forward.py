@@ -1,6 +1,5 @@
 """Forwarding stage, the end of the pipeline: sends the request upstream and relays the response."""
 
-import re
 from contextlib import nullcontext
 
 from aiohttp import web
@@ -12,6 +11,7 @@ from aibridged.core.headers import (
     ACTOR_USERNAME,
     end_to_end,
     of_request,
+    raw_header,
 )
 from aibridged.errors import NOT_SUPPORTED, GatewayError
 from aibridged.pipeline.bridge import outcome_of
@@ -36,7 +36,6 @@ from aibridged.transport.upstream_failure import (
 )
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
-_LINE_BREAK = re.compile(r"[\r\n\0]")
 _NO_DUMP = nullcontext()
 
 
@@ -219,16 +218,8 @@ def upstream_headers(context: RequestContext, *, send_actor: bool) -> list[tuple
         kept = [header for header in kept if header[0].lower() != b"content-encoding"]
     kept = without_tokens(kept, context.presented.token)
     kept.append((b"Accept-Encoding", b"identity"))
-    credential = context.credential
-    if credential.header is not None and credential.value is not None:
-        kept.append(_header(credential.header, credential.value))
+    kept += context.credential.sent
     if send_actor:
-        kept.append(_header(ACTOR_ID, context.actor.id))
-        kept.append(_header(ACTOR_USERNAME, context.actor.username))
+        kept.append(raw_header(ACTOR_ID, context.actor.id))
+        kept.append(raw_header(ACTOR_USERNAME, context.actor.username))
     return kept
-
-
-def _header(name: str, value: str) -> tuple[bytes, bytes]:
-    if _LINE_BREAK.search(value) is not None:
-        raise ValueError(f"The {name} header contains a line break.")
-    return name.encode(), value.encode(errors="surrogateescape")

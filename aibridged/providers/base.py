@@ -10,10 +10,13 @@ from typing import ClassVar, NamedTuple
 from urllib.parse import unquote
 
 from aibridged.config.options import ProviderSettings
+from aibridged.core.auth import UpstreamCredential
 from aibridged.wire.facts import WireApi
 
 READ = frozenset({"GET", "HEAD"})
 POST = frozenset({"POST"})
+
+_KEYLESS = UpstreamCredential.of_organisation(None)
 
 KEY_REFUSALS = frozenset({401, 403})
 """Statuses of a provider that doesn't accept a key, or no request without one."""
@@ -129,7 +132,8 @@ class Provider(ABC):
         self.stream_options = settings.stream_options
         self.key_setting = settings.key_setting
         key = settings.key
-        self.organisation_credential = self.credential(key.reveal()) if key else None
+        self.organisation_header = self.credential(key.reveal()) if key else None
+        self._organisation = UpstreamCredential.of_organisation(self.organisation_header)
         self._bridged = {
             self.prefix + path: Route(self, path, path, api, model=self.models.get(path))
             for path, api in self.bridged.items()
@@ -140,9 +144,9 @@ class Provider(ABC):
         """Whether the organisation's key would be sent for this endpoint, if there were one."""
         return not self.own_key_only and endpoint not in self.own_key_or_none
 
-    def organisation_credential_for(self, endpoint: str) -> tuple[str, str] | None:
-        """The organisation's key as a header, if there is one and this endpoint may get it."""
-        return None if endpoint in self.own_key_or_none else self.organisation_credential
+    def organisation_credential(self, endpoint: str) -> UpstreamCredential:
+        """The organisation's, with its key if there is one and this endpoint may get it."""
+        return _KEYLESS if endpoint in self.own_key_or_none else self._organisation
 
     def credential(self, key: str) -> tuple[str, str]:
         """The header for a key: its name and value."""

@@ -140,21 +140,24 @@ def test_the_scheme_is_case_insensitive():
     assert read(("Authorization", "bearer t")).token == "t"
 
 
+NONE = UpstreamCredential.of_organisation(None)
+
+
 def test_nothing_shows_in_a_repr():
     presented = read(CODER, BEARER, KEY)
     chosen = upstream_credential(
-        presented.own, allow_byok=True, preferred="X-Api-Key", organisation=None
+        presented.own, allow_byok=True, preferred="X-Api-Key", organisation=NONE
     )
     assert "gw-" not in repr(presented) + repr(chosen)
 
 
-ORG = ("X-Api-Key", "org")
+ORG = UpstreamCredential.of_organisation(("X-Api-Key", "org"))
 
 
 @pytest.mark.parametrize(
     ("own", "preferred", "expected"),
     [
-        ({}, "X-Api-Key", UpstreamCredential(CredentialKind.CENTRALIZED, *ORG)),
+        ({}, "X-Api-Key", UpstreamCredential(CredentialKind.CENTRALIZED, "X-Api-Key", "org")),
         (
             {"Authorization": "Bearer me"},
             "X-Api-Key",
@@ -185,8 +188,29 @@ def test_which_credential_goes_on(own, preferred, expected):
 
 def test_nobodys_key_is_no_header():
     assert upstream_credential(
-        {}, allow_byok=True, preferred="X-Api-Key", organisation=None
+        {}, allow_byok=True, preferred="X-Api-Key", organisation=NONE
     ) == UpstreamCredential(CredentialKind.CENTRALIZED, None, None)
+
+
+def test_a_credential_as_it_goes_on():
+    assert NONE.sent == ()
+    assert NONE.hint == ""
+    assert ORG.sent == ((b"X-Api-Key", b"org"),)
+    key = UpstreamCredential(
+        CredentialKind.BYOK, "Authorization", "Bearer s3cret-of-ann-or-of-ben-\udcff"
+    )
+    for _ in range(2):
+        assert key.sent == ((b"Authorization", b"Bearer s3cret-of-ann-or-of-ben-\xff"),)
+        assert key.hint == "s3cr…en-\udcff"
+    assert "s3cr" not in repr(key)
+    assert key == UpstreamCredential(CredentialKind.BYOK, key.header, key.value)
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\0"])
+def test_a_credential_of_two_lines_does_not_go_on(end):
+    with pytest.raises(ValueError, match="Authorization header contains a line break") as raised:
+        _ = UpstreamCredential(CredentialKind.BYOK, "Authorization", f"s3cret{end}").sent
+    assert "s3cret" not in str(raised.value)
 
 
 def test_own_keys_can_be_forbidden():
@@ -213,7 +237,7 @@ def test_where_only_an_own_key_will_do_it_goes_on():
         {"X-Api-Key": "other", "Authorization": "Bearer me"},
         allow_byok=True,
         preferred="Authorization",
-        organisation=None,
+        organisation=NONE,
         own_key_only=True,
     ) == UpstreamCredential(CredentialKind.BYOK, "Authorization", "Bearer me")
 

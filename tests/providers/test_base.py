@@ -17,6 +17,6 @@ def providers():
 
 def test_providers_keep_their_order_and_names(providers):
     assert list(providers) == ["claude", "gpt"]
-    assert providers["claude"].organisation_credential == ("X-Api-Key", "sk-ant")
-    assert providers["gpt"].organisation_credential is None
+    assert providers["claude"].organisation_header == ("X-Api-Key", "sk-ant")
+    assert providers["gpt"].organisation_header is None
     assert providers["gpt"].credential("sk") == ("Authorization", "Bearer sk")
