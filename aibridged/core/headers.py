@@ -6,7 +6,7 @@ gateway sets itself.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
 from operator import itemgetter
@@ -157,9 +157,9 @@ def end_to_end(
 
 
 @by_names
-def lower_names(names: list[bytes]) -> tuple[bytes, ...]:
-    """The headers' names in lower case, in their order."""
-    return tuple(map(bytes.lower, names))
+def positions(names: list[bytes]) -> Mapping[bytes, int]:
+    """Where the first header of each name is, by their names in lower case."""
+    return {names[at].lower(): at for at in reversed(range(len(names)))}
 
 
 def relayed(

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11
 
-from aibridged.core.headers import NOT_RELAYED, lower_names, relayed
+from aibridged.core.headers import NOT_RELAYED, positions, relayed
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
 
@@ -42,7 +42,7 @@ class DownstreamResponse(web.StreamResponse):
         came, names = upstream_response.headers, upstream_response.names
         headers = relayed(came, names, dropped)
         if headers is not came:
-            names = lower_names(headers)
+            names = positions(headers)
         self._has_length = length is not None or _LENGTH in names
         self._raw = headers
         if length is not None:

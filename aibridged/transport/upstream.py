@@ -6,9 +6,9 @@ sent as bytes, in one packet with its body.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 from yarl import URL
@@ -23,6 +23,7 @@ from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 # May be sent again if a kept-alive connection turns out to be closed.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+_END_OF_HEAD = b"\r\n"  # behind the last line's own
 # The status of a proxy itself, never of a server behind it.
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
@@ -83,14 +84,14 @@ class Upstream:
         """The request target of a `target` below the base URL."""
         return self._path + target
 
-    async def ask(
+    def ask(
         self,
         method: str,
         target: str,
         headers: RawHeaders,
         body: bytes | StreamedBody,
         idle_timeout: float,
-    ) -> UpstreamResponse:
+    ) -> Coroutine[Any, Any, UpstreamResponse]:
         """Send a request, and wait up to `idle_timeout` seconds for the response's head.
 
         `target` is the path below the base URL, with the query. A POST is never sent twice, nor is
@@ -103,13 +104,21 @@ class Upstream:
             GatewayError: nothing was sent, since no descriptor is left; or what the streamed body
                 raised.
         """
-        line = f"{method} {self._origin}{self.raw_path(target)} HTTP/1.1\r\n{self._host}"
+        line = f"{method} {self._origin}{self._path}{target} HTTP/1.1\r\n{self._host}"
         lines = [line.encode(), *map(b": ".join, headers)]
         if isinstance(body, StreamedBody):
             lines.append(_framing(body.length))
         elif body or method not in _WITHOUT_BODY:
             lines.append(_framing(len(body)))
-        head = b"\r\n".join(lines) + b"\r\n\r\n"
+        lines.append(_END_OF_HEAD)
+        head = b"\r\n".join(lines)
+        if self._origin or method in _IDEMPOTENT:
+            return self._ask_or_retry(method, head, body, idle_timeout)
+        return self._ask(method, head, body, idle_timeout)
+
+    async def _ask_or_retry(
+        self, method: str, head: bytes, body: bytes | StreamedBody, idle_timeout: float
+    ) -> UpstreamResponse:
         try:
             response = await self._ask(method, head, body, idle_timeout)
         except aiohttp.ClientConnectorError:

@@ -355,8 +355,8 @@ def _is_framed(response: UpstreamResponse) -> bool:
     """Whether the transfer coding of the body is chunks alone, which the parser takes off."""
     codings = [
         value.strip().lower()
-        for name, (_, value) in zip(response.names, response.headers, strict=True)
-        if name == _TRANSFER_ENCODING
+        for name, value in response.headers
+        if name.lower() == _TRANSFER_ENCODING
     ]
     return codings == [b"chunked"]
 

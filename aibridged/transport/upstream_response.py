@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from aibridged.core.headers import lower_names
+from aibridged.core.headers import positions
 
 HIGH_WATER = 256 * 1024
 """Bytes that may wait to be read; with as many, reading from the provider pauses."""
@@ -24,11 +24,12 @@ class Source(Protocol):
 class UpstreamResponse:
     """A response from upstream, from its head on.
 
-    `headers` are the bytes as received, and `names` theirs in lower case; `content_type` is the
-    media type in lower case without its parameters, `content_coding` None where there is none. The
-    body goes to `sink`, if there is one, else it waits to be read. `is_whole` says that it has
-    ended, `error` why it broke off: a `aiohttp.ClientError`. `sink` is called with each chunk once,
-    and with nothing at the end. `waiting` is the number of bytes that wait to be read.
+    `headers` are the bytes as received, and `names` theirs in lower case, with where the first is
+    of each; `content_type` is the media type in lower case without its parameters, `content_coding`
+    None where there is none. The body goes to `sink`, if there is one, else it waits to be read.
+    `is_whole` says that it has ended, `error` why it broke off: a `aiohttp.ClientError`. `sink` is
+    called with each chunk once, and with nothing at the end. `waiting` is the number of bytes that
+    wait to be read.
     """
 
     __slots__ = (
@@ -60,17 +61,18 @@ class UpstreamResponse:
         self._waiter: asyncio.Future[None] | None = None
         self.content_type = ""
         self.content_coding: str | None = None
-        names = self.names = lower_names(headers)
-        if b"content-type" in names:
-            media_type = _text(headers[names.index(b"content-type")][1])
+        names = self.names = positions(headers)
+        if (at := names.get(b"content-type")) is not None:
+            media_type = headers[at][1].decode(errors="surrogateescape")
             self.content_type = media_type.partition(";")[0].strip().lower()
-        if b"content-encoding" in names:
-            coding = _text(headers[names.index(b"content-encoding")][1]).strip().lower()
+        if (at := names.get(b"content-encoding")) is not None:
+            coding = headers[at][1].decode(errors="surrogateescape").strip().lower()
             self.content_coding = None if coding in ("", "identity") else coding
 
     def header(self, name: bytes) -> str | None:
         """The first value of a header; `name` in lower case."""
-        return _text(self.headers[self.names.index(name)][1]) if name in self.names else None
+        at = self.names.get(name)
+        return None if at is None else self.headers[at][1].decode(errors="surrogateescape")
 
     def feed(self, piece: bytes, *, whole: bool) -> None:
         """Pass on a chunk from the connection; `whole` with the last one."""
@@ -157,7 +159,3 @@ class UpstreamResponse:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _text(value: bytes) -> str:
-    return value.decode(errors="surrogateescape")

@@ -8,16 +8,16 @@ from aibridged.core.headers import (
     OF_THIS_HOP,
     by_names,
     end_to_end,
-    lower_names,
     named_by_connection,
     of_request,
+    positions,
     relayed,
     request_header_passes,
 )
 
 
 def relay(*headers):
-    return relayed(headers, lower_names(headers), NOT_RELAYED)
+    return relayed(headers, positions(headers), NOT_RELAYED)
 
 
 def forward(*headers):
@@ -119,7 +119,7 @@ def test_the_same_names_with_another_connection(value):
 
 def test_each_head_has_its_own_names():
     assert forward() == []
-    assert lower_names([]) == ()
+    assert positions([]) == {}
     for _ in range(2):
         assert forward((b"A", b"1"), (b"Cookie", b"2"), (b"B", b"3")) == [
             (b"A", b"1"),
@@ -130,6 +130,11 @@ def test_each_head_has_its_own_names():
             (b"B", b"3"),
         ]
         assert forward((b"ACookie", b"1"), (b"B", b"2")) == [(b"ACookie", b"1"), (b"B", b"2")]
+
+
+def test_of_a_name_the_first_header_is_found():
+    headers = [(b"X-A", b"1"), (b"X-B", b"2"), (b"x-a", b"3"), (b"X-b", b"4"), (b"X-C", b"5")]
+    assert positions(headers) == {b"x-a": 0, b"x-b": 1, b"x-c": 4}
 
 
 def test_what_is_remembered_is_bounded():
