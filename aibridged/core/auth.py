@@ -148,11 +148,12 @@ def without_tokens(
     if not (may_hold_token(values) or (own is not None and values.find(own) >= 0)):
         return headers  # as nearly always
 
-    def holds(value: bytes) -> bool:
-        own_is_there = own is not None and own in value
-        return own_is_there or _GATEWAY_TOKEN_BYTES.search(value) is not None
+    return [header for header in headers if not _holds_token(header[1], own)]
 
-    return [header for header in headers if not holds(header[1])]
+
+def _holds_token(value: bytes, own: bytes | None) -> bool:
+    own_is_there = own is not None and own in value
+    return own_is_there or _GATEWAY_TOKEN_BYTES.search(value) is not None
 
 
 def sent_secrets(headers: MultiMapping[str]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Forwarding stage, the end of the pipeline: sends the request upstream and relays the response."""
 
-from contextlib import nullcontext
+from collections.abc import Awaitable
 
 from aiohttp import web
 from loguru import logger
@@ -36,8 +36,6 @@ from aibridged.transport.upstream_failure import (
 )
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
-_NO_DUMP = nullcontext()
-
 
 def handler(components: Components) -> Handler:
     upstreams, dumper, monotonic = (
@@ -47,24 +45,34 @@ def handler(components: Components) -> Handler:
     )
     send_actor = components.settings.send_actor_headers
 
-    async def forward(context: RequestContext) -> web.StreamResponse:
+    def forward(context: RequestContext) -> Awaitable[web.StreamResponse]:
         headers = upstream_headers(context, send_actor=send_actor)
-        upstream = upstreams[context.route.provider.name]
-        dump = None
-        if dumper is not None and context.route.endpoint not in context.route.provider.secret:
-            dump = dumper.begin(context, upstream, headers)
-        with dump or _NO_DUMP:
-            context.sent_at = monotonic()
-            reply = await ask(context, upstream, headers, components, dump)
-            context.answered_at, context.upstream_status = monotonic(), reply.status
-            context.let_body_go()
-            try:
-                if context.model_page is not None and 200 <= reply.status < 300:
-                    return await relay_granted(context, reply, dump, components)
-                return await relay_response(context, reply, dump, components)
-            finally:
-                # Closes the connection unless the response has been read to its end.
-                reply.close()
+        provider = context.route.provider
+        upstream = upstreams[provider.name]
+        if dumper is None or context.route.endpoint in provider.secret:
+            return exchange(context, upstream, headers, None)
+        return dumped(context, upstream, headers, dumper.begin(context, upstream, headers))
+
+    async def dumped(
+        context: RequestContext, upstream: Upstream, headers: RawHeaders, dump: Dump
+    ) -> web.StreamResponse:
+        with dump:
+            return await exchange(context, upstream, headers, dump)
+
+    async def exchange(
+        context: RequestContext, upstream: Upstream, headers: RawHeaders, dump: Dump | None
+    ) -> web.StreamResponse:
+        context.sent_at = monotonic()
+        reply = await ask(context, upstream, headers, components, dump)
+        context.answered_at, context.upstream_status = monotonic(), reply.status
+        context.let_body_go()
+        try:
+            if context.model_page is not None and 200 <= reply.status < 300:
+                return await relay_granted(context, reply, dump, components)
+            return await relay_response(context, reply, dump, components)
+        finally:
+            # Closes the connection unless the response has been read to its end.
+            reply.close()
 
     return forward
 
@@ -83,7 +91,7 @@ async def ask(
     Raises:
         GatewayError: there was none, or it only says that the gateway has no key.
     """
-    name, interception = context.route.provider.name, context.interception
+    interception = context.interception
     idle_timeout = components.settings.upstream_idle_timeout
     if interception is not None:
         interception.awaits_response = True
@@ -112,7 +120,7 @@ async def ask(
         if context.verdict is not None and is_failure(error):
             context.verdict.failure()
         where = upstream.shown_url(context.route.endpoint)
-        raise refusal_of(error, f"The provider {name}", where) from None
+        raise refusal_of(error, f"The provider {context.route.provider.name}", where) from None
     if response.status in KEY_REFUSALS:
         _look_into(response, context, components, dump)
     elif response.status in CANT_COUNT and _is_count(context):

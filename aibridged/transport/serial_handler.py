@@ -55,8 +55,8 @@ class SerialHandler(RequestHandler):
         writer = StreamWriter(self, self._loop)
         request = GatewayRequest(message, body, self, writer, task, self._loop)
         try:
-            response, is_gone = await self._respond(request)
-            if is_gone:
+            response = await self._respond(request)
+            if response is None:
                 return False
             self._keepalive = bool(response.keep_alive)
             if not body.is_eof() and not await self._read_rest(body):
@@ -80,8 +80,8 @@ class SerialHandler(RequestHandler):
             )
         return True
 
-    async def _respond(self, request: GatewayRequest) -> tuple[web.StreamResponse, bool]:
-        """Respond to a request; returns whether the client is gone, too.
+    async def _respond(self, request: GatewayRequest) -> web.StreamResponse | None:
+        """Respond to a request; None: the client is gone.
 
         That is aiohttp's `_handle_request`, which does the rest where a response hasn't written
         itself, and where there is none.
@@ -100,9 +100,10 @@ class SerialHandler(RequestHandler):
             if isinstance(response, DownstreamResponse) and response.is_sent and not self._upgraded:
                 self.log_access(request, response, None)
                 self._has_ended()
-                return response, False
+                return response
             answer = partial(_answer, response)
-        return await self._handle_request(request, None, answer)
+        response, is_gone = await self._handle_request(request, None, answer)
+        return None if is_gone else response
 
     def _has_ended(self) -> None:
         """The current request has ended; a shutdown may wait for that."""

@@ -64,11 +64,11 @@ class Upstream:
         host = destination.headers["Host"]
         self._shown = f"{url.scheme}://{host}{self._path}"
         self._way = "" if proxy is None else f" through {proxy}"
-        self._host = f"Host: {host}"
-        self._origin = ""  # for a proxy that is asked itself, and gets the whole URL
-        if proxy is not None and is_plain:
-            self._origin = f"http://{host}"
-            self._host += "\r\n" + proxy.headers.rstrip()
+        self._before_target, self._after_target = self._path, f" HTTP/1.1\r\nHost: {host}"
+        self._asks_proxy = proxy is not None and is_plain
+        if proxy is not None and is_plain:  # it is asked itself, and gets the whole URL
+            self._before_target = f"http://{host}{self._path}"
+            self._after_target += "\r\n" + proxy.headers.rstrip()
         self._sending = Tasks()
 
     @property
@@ -104,7 +104,7 @@ class Upstream:
             GatewayError: nothing was sent, since no descriptor is left; or what the streamed body
                 raised.
         """
-        line = f"{method} {self._origin}{self._path}{target} HTTP/1.1\r\n{self._host}"
+        line = f"{method} {self._before_target}{target}{self._after_target}"
         lines = [line.encode(), *map(b": ".join, headers)]
         if isinstance(body, StreamedBody):
             lines.append(_framing(body.length))
@@ -112,7 +112,7 @@ class Upstream:
             lines.append(_framing(len(body)))
         lines.append(_END_OF_HEAD)
         head = b"\r\n".join(lines)
-        if self._origin or method in _IDEMPOTENT:
+        if self._asks_proxy or method in _IDEMPOTENT:
             return self._ask_or_retry(method, head, body, idle_timeout)
         return self._ask(method, head, body, idle_timeout)
 
@@ -127,7 +127,7 @@ class Upstream:
             if isinstance(body, StreamedBody) or method not in _IDEMPOTENT:
                 raise
             response = await self._ask(method, head, body, idle_timeout)
-        if self._origin and response.status == _PROXY_AUTHENTICATION_REQUIRED:
+        if self._asks_proxy and response.status == _PROXY_AUTHENTICATION_REQUIRED:
             response.close()
             raise UpstreamProxyError(f"the upstream proxy responded with status {response.status}")
         return response

@@ -59,6 +59,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append
+        note = self._headers.append
+        self.on_header = lambda *header: note(header)
         self._is_whole = False
         self._is_used_up = False  # no other request may follow
         self._requests = 0
@@ -231,24 +233,22 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._break_off(aiohttp.ClientPayloadError("the connection has ended"))
 
-    # From the parser; each chunk of a body goes to `on_body`.
+    # From the parser; each chunk of a body goes to `on_body`, a header's name and value to
+    # `on_header`.
 
     def on_message_begin(self) -> None:
         if self._head is None or self.response is not None:
             raise _EnoughError("a second response to one request")
         self._reason = b""
-        self._headers = []
+        self._headers.clear()
 
     def on_status(self, reason: bytes) -> None:
         self._reason += reason
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
-
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        headers = _tidied(self._headers)
-        self._headers = []  # for the trailers, which are ignored
+        headers = _tidied(self._headers[:])
+        self._headers.clear()  # for the trailers, which are ignored
         if status < 200:
             if status < 100:
                 raise _EnoughError("its status is below 100")

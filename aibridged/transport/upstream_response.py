@@ -32,35 +32,21 @@ class UpstreamResponse:
     wait to be read.
     """
 
-    __slots__ = (
-        "_pieces",
-        "_source",
-        "_waiter",
-        "content_coding",
-        "content_type",
-        "error",
-        "headers",
-        "is_whole",
-        "names",
-        "reason",
-        "sink",
-        "status",
-        "waiting",
-    )
+    is_whole = False
+    error: Exception | None = None
+    sink: Callable[[bytes], None] | None = None
+    waiting = 0
+    content_type = ""
+    content_coding: str | None = None
+    _waiter: asyncio.Future[None] | None = None
 
+    # Defaults are class attributes: a response pays only for what it sets.
     def __init__(self, status: int, reason: bytes, headers: RawHeaders, source: Source) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
-        self.is_whole = False
-        self.error: Exception | None = None
-        self.sink: Callable[[bytes], None] | None = None
         self._source = source
         self._pieces: deque[bytes] = deque()
-        self.waiting = 0  # bytes in `_pieces`
-        self._waiter: asyncio.Future[None] | None = None
-        self.content_type = ""
-        self.content_coding: str | None = None
         names = self.names = positions(headers)
         if (at := names.get(b"content-type")) is not None:
             media_type = headers[at][1].decode(errors="surrogateescape")
@@ -85,7 +71,8 @@ class UpstreamResponse:
             self.waiting += len(piece)
             if self.waiting >= HIGH_WATER and not whole:
                 self._source.pause()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def fail(self, error: Exception) -> None:
         """Fail: no more will come."""
