@@ -6,14 +6,13 @@ gateway sets itself.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import compress
 from operator import itemgetter
-from typing import AnyStr, NamedTuple, TypeVar, TypeVarTuple
+from typing import AnyStr, NamedTuple, TypeVar
 
 T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 ACTOR_ID = "X-AI-Bridge-Actor-ID"
 ACTOR_USERNAME = "X-AI-Bridge-Actor-Metadata-Username"
@@ -50,13 +49,14 @@ _ACTOR_PREFIX = "x-ai-bridge-actor-"
 _PLAIN_CONNECTION = frozenset({"keep-alive", b"keep-alive", "Keep-Alive", b"Keep-Alive"})
 
 # Peers choose names, so what is remembered of them is bounded.
-_REMEMBERED_HEADS = 256
-_MOST_REMEMBERED_BYTES = 2048
-_BETWEEN_NAMES = b"\n"
-
-_LINE_BREAK = re.compile(r"[\r\n\0]")
+_REMEMBERED_HEADS = 128
+_MOST_NAMES = 64
+_MOST_NAME_BYTES = 2048
+_BETWEEN_NAMES = b"\n"  # no parser lets it into a name
 
 _name_of = itemgetter(0)
+
+_LINE_BREAK = re.compile(r"[\r\n\0]")
 
 
 class Selection(NamedTuple):
@@ -71,21 +71,23 @@ class Selection(NamedTuple):
 
 
 def by_names(
-    make: Callable[[list[bytes], *Ts], T],
-) -> Callable[[Sequence[tuple[bytes, bytes]], *Ts], T]:
+    make: Callable[[list[bytes]], T],
+) -> Callable[[Sequence[tuple[bytes, bytes]]], T]:
     """A function of headers that `make` computes of their names, as received and in their order.
 
     What it has made is remembered: clients and providers send the same names again and again.
     """
 
-    def of_key(key: bytes, *rest: *Ts) -> T:
-        return make(key.split(_BETWEEN_NAMES) if key else [], *rest)
+    def of_key(key: bytes) -> T:
+        return make(key.split(_BETWEEN_NAMES) if key else [])
 
     remembered = lru_cache(_REMEMBERED_HEADS)(of_key)
 
-    def of(headers: Sequence[tuple[bytes, bytes]], *rest: *Ts) -> T:
+    def of(headers: Sequence[tuple[bytes, bytes]]) -> T:
         key = _BETWEEN_NAMES.join(map(_name_of, headers))
-        return (remembered if len(key) <= _MOST_REMEMBERED_BYTES else of_key)(key, *rest)
+        if len(headers) > _MOST_NAMES or len(key) > _MOST_NAME_BYTES:
+            return of_key(key)
+        return remembered(key)
 
     return of
 
@@ -156,27 +158,38 @@ def end_to_end(
     return list(compress(headers, passes))
 
 
-@by_names
-def positions(names: list[bytes]) -> Mapping[bytes, int]:
-    """Where the first header of each name is, by their names in lower case."""
-    return {names[at].lower(): at for at in reversed(range(len(names)))}
+class Positions(dict[bytes, int]):
+    """Where the first of a head's headers is of each name, in lower case."""
+
+    def __init__(self, names: Sequence[bytes]) -> None:
+        self._names = [name.lower() for name in names]
+        super().__init__((self._names[at], at) for at in reversed(range(len(names))))
+        # The code has a handful of such sets.
+        self._selections: dict[frozenset[bytes], Selection] = {}
+
+    def without(self, dropped: frozenset[bytes]) -> Selection:
+        """The selection of all but those `dropped`."""
+        found = self._selections.get(dropped)
+        if found is None:
+            found = selection(self._names, lambda name: name not in dropped)
+            self._selections[dropped] = found
+        return found
+
+
+positions = by_names(Positions)
+"""The positions of a response's headers."""
 
 
 def relayed(
-    headers: Sequence[tuple[bytes, bytes]], names: Collection[bytes], dropped: frozenset[bytes]
+    headers: Sequence[tuple[bytes, bytes]], names: Positions, dropped: frozenset[bytes]
 ) -> Sequence[tuple[bytes, bytes]]:
     """A response's headers to relay: all but those `dropped`, and those that `Connection` names.
 
-    `names` are theirs in lower case. `Connection` is among the dropped ones.
+    `names` are theirs. `Connection` is among the dropped ones.
     """
     if dropped.isdisjoint(names):
         return headers
-    return end_to_end(headers, _of_response(headers, dropped))
-
-
-@by_names
-def _of_response(names: list[bytes], dropped: frozenset[bytes]) -> Selection:
-    return selection(names, lambda name: name.lower() not in dropped)
+    return end_to_end(headers, names.without(dropped))
 
 
 def raw_header(name: str, value: str) -> tuple[bytes, bytes]:

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11
 
-from aibridged.core.headers import NOT_RELAYED, positions, relayed
+from aibridged.core.headers import NOT_RELAYED, relayed
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
 
@@ -41,9 +41,10 @@ class DownstreamResponse(web.StreamResponse):
             dropped = dropped | {*without}
         came, names = upstream_response.headers, upstream_response.names
         headers = relayed(came, names, dropped)
-        if headers is not came:
-            names = positions(headers)
-        self._has_length = length is not None or _LENGTH in names
+        has_length = _LENGTH in names
+        if has_length and headers is not came:
+            has_length = any(name.lower() == _LENGTH for name, _ in headers)
+        self._has_length = has_length or length is not None
         self._raw = headers
         if length is not None:
             self._raw = [*headers, (b"Content-Length", b"%d" % length)]

@@ -96,6 +96,16 @@ def test_a_providers_cookies_stay_with_the_gateway():
     assert b"set-cookie" not in OF_THIS_HOP
 
 
+def test_the_same_names_without_others():
+    cookie, length, other = (b"Set-Cookie", b"x"), (b"Content-Length", b"1"), (b"A", b"y")
+    headers = [cookie, (b"TE", b"z"), length, other]
+    for _ in range(2):
+        assert relayed(headers, positions(headers), OF_THIS_HOP) == [cookie, length, other]
+        assert relayed(headers, positions(headers), NOT_RELAYED) == [length, other]
+        without = NOT_RELAYED | {b"content-length"}
+        assert relayed(headers, positions(headers), without) == [other]
+
+
 def test_what_a_providers_connection_names_stays_behind():
     named, other = (b"X-Foo", b"x"), (b"X-Bar", b"y")
     assert relay(named, other) == (named, other)
@@ -145,10 +155,15 @@ def test_what_is_remembered_is_bounded():
         made.append(names)
         return len(names)
 
-    longest = headers_module._MOST_REMEMBERED_BYTES
-    for size, times in ((longest, 1), (longest + 1, 2)):
+    longest, most = headers_module._MOST_NAME_BYTES, headers_module._MOST_NAMES
+    for head, times in (
+        ([(b"n" * longest, b"v")], 1),
+        ([(b"n" * (longest + 1), b"v")], 2),
+        ([(b"n", b"v")] * most, 1),
+        ([(b"n", b"v")] * (most + 1), 2),
+    ):
         made.clear()
-        assert [count([(b"n" * size, b"v")]) for _ in range(2)] == [1, 1]
+        assert [count(head) for _ in range(2)] == [len(head)] * 2
         assert len(made) == times
     made.clear()
     heads = [[(b"x-%d" % number, b"v")] for number in range(headers_module._REMEMBERED_HEADS + 1)]
