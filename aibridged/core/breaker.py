@@ -4,13 +4,11 @@ A request that is admitted reports its outcome; no call is made around it, becau
 Everything here belongs to one event loop and takes no locks of its own.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Generator
-from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
-
-from cachetools import Cache, LRUCache
 
 from aibridged.clock import Clock
 from aibridged.core.circuit import BreakerSettings, Circuit, Outcome, Rejection, State
@@ -105,17 +103,19 @@ class Breakers:
         self.settings = settings
         self._now = clock.monotonic
         self._on_change = on_change
-        self._circuits: LRUCache[BreakerKey, Circuit] = LRUCache(max_items)
+        self._most = max_items
+        self._circuits: OrderedDict[BreakerKey, Circuit] = OrderedDict()  # the last used one last
 
     def admit(self, key: BreakerKey) -> Admission | Rejection:
         """Whether a request for `key` may go upstream now."""
         if len(key.model) > MAX_MODEL_NAME:
             key = bounded(key)
-        now = self._now()
-        try:  # `get` would look it up twice
-            circuit = self._circuits[key]
-        except KeyError:
+        now, circuits = self._now(), self._circuits
+        circuit = circuits.get(key)
+        if circuit is None:
             circuit = self._make(key, now)
+        else:
+            circuits.move_to_end(key)
         if (rejection := circuit.admit(now)) is not None:
             return rejection
         return Admission(self, circuit, circuit.generation)
@@ -127,10 +127,14 @@ class Breakers:
     def impose(self, key: BreakerKey, state: State, seconds: float = 0.0) -> None:
         """Bring a circuit into a state that another process has found; see `Circuit.impose`."""
         key, now = bounded(key), self._now()
-        (self._circuits.get(key) or self._make(key, now)).impose(state, now, seconds)
+        circuit = self._circuits.get(key) or self._make(key, now)
+        self._circuits.move_to_end(key)
+        circuit.impose(state, now, seconds)
 
     def _make(self, key: BreakerKey, now: float) -> Circuit:
         circuit = self._circuits[key] = Circuit(self.settings, now, partial(self._on_change, key))
+        if len(self._circuits) > self._most:
+            self._circuits.popitem(last=False)
         return circuit
 
     def states(self) -> dict[BreakerKey, State]:
@@ -139,10 +143,8 @@ class Breakers:
         Without a request none leaves that state. One that has had none for another timeout is left
         out: the condition of its provider is unknown.
         """
-        # Reading marks an entry as used: a copy is read, so that a scrape keeps no idle circuit.
-        circuits, now = dict(copy(self._circuits)), self._now()
-        seen = {}
-        for key, circuit in circuits.items():
+        now, seen = self._now(), {}
+        for key, circuit in list(self._circuits.items()):  # which is no use of them
             circuit.refresh(now)
             if not circuit.is_idle(now):
                 seen[key] = circuit.state
@@ -152,9 +154,9 @@ class Breakers:
         """The circuits of `states` that are open or half-open, or have failures, in steps."""
         found = []
         for number, key in enumerate(list(self._circuits)):
-            if key not in self._circuits:
+            circuit = self._circuits.get(key)
+            if circuit is None:
                 continue  # evicted since
-            circuit = Cache.__getitem__(self._circuits, key)  # which doesn't count as a use
             if (trouble := trouble_of(key, circuit, self._now())) is not None:
                 found.append(trouble)
             if number % _CIRCUITS_A_STEP == 0:

@@ -10,8 +10,6 @@ can only be in its caller's favour: the next request starts with an empty one.
 
 from collections import OrderedDict
 
-from cachetools import LRUCache
-
 from aibridged.clock import Clock
 
 MAX_CALLERS = 50_000
@@ -43,7 +41,8 @@ class RateLimiter:
     def __init__(self, rate: int, clock: Clock, max_callers: int = MAX_CALLERS) -> None:
         self.rate = rate
         self._now = clock.monotonic
-        self._empty_at: LRUCache[bytes, float] = LRUCache(max_callers)
+        self._most = max_callers
+        self._empty_at: OrderedDict[bytes, float] = OrderedDict()  # the last used one last
         self._refused: OrderedDict[bytes, float] = OrderedDict()  # when last, in that order
 
     def __len__(self) -> int:
@@ -51,14 +50,14 @@ class RateLimiter:
 
     def admit(self, caller: bytes) -> bool:
         """Count a request of `caller`, a key that doesn't reveal the token."""
-        now = self._now()
-        try:  # `get` would look it up twice
-            empty_at = self._empty_at[caller]
-        except KeyError:
-            empty_at = 0.0
-        then = filled(empty_at, now, self.rate)
+        buckets = self._empty_at
+        empty_at = buckets.get(caller, 0.0)
+        then = filled(empty_at, self._now(), self.rate)
+        buckets[caller] = empty_at if then is None else then
+        buckets.move_to_end(caller)
+        if len(buckets) > self._most:
+            buckets.popitem(last=False)
         if then is not None:
-            self._empty_at[caller] = then
             return True
         self.note_refused(caller)
         return False

@@ -5,11 +5,10 @@ A bridge lives for a fixed time from its creation. It is closed once it is no lo
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
-
-from cachetools import TTLCache
 
 from aibridged.clock import Clock
 
@@ -41,12 +40,16 @@ class PoolStats:
 
 
 class Lease(Generic[B]):
-    """A bridge with its reference count: each request has to call `release` once."""
+    """A bridge with its reference count: each request has to call `release` once.
 
-    __slots__ = ("_close", "_pooled", "_users", "bridge")
+    It is in the pool until a monotonic time.
+    """
 
-    def __init__(self, bridge: B, close: Callable[[B], None]) -> None:
+    __slots__ = ("_close", "_pooled", "_users", "bridge", "until")
+
+    def __init__(self, bridge: B, close: Callable[[B], None], until: float) -> None:
         self.bridge = bridge
+        self.until = until
         self._close = close
         self._users = 0
         self._pooled = True
@@ -89,40 +92,59 @@ class BridgePool(Generic[B]):
         self.stats = PoolStats()
         self._make = make
         self._close = close
-        self._clock = clock
-        self._leases: _Leases[B] = _Leases(max_items, ttl, clock, self.stats)
+        self._now = clock.monotonic
+        self._ttl, self._most = ttl, max_items
+        self._leases: OrderedDict[BridgeKey, Lease[B]] = OrderedDict()  # the last used one last
+        self._by_age: OrderedDict[BridgeKey, Lease[B]] = OrderedDict()  # the oldest one first
 
     def __len__(self) -> int:
+        self.expire()
         return len(self._leases)
 
     def acquire(self, key: BridgeKey) -> Lease[B]:
         """The caller's bridge, created if there is none."""
-        try:  # `get` would look it up twice
-            lease = self._leases[key]
+        lease, now = self._leases.get(key), self._now()
+        if lease is not None and now < lease.until:
             self.stats.hits += 1
-        except KeyError:
+            self._leases.move_to_end(key)
+        else:
             self.stats.misses += 1
-            lease = Lease(self._make(key), self._close)
-            self._leases[key] = lease
+            lease = self._add(key, now)
             self.stats.additions += 1
         lease.take()
         return lease
 
+    def _add(self, key: BridgeKey, now: float) -> Lease[B]:
+        made = Lease(self._make(key), self._close, now + self._ttl)
+        self.expire()
+        while len(self._leases) >= self._most:
+            self._drop(next(iter(self._leases)))
+        self._leases[key] = self._by_age[key] = made
+        return made
+
     def limit(self, *, ttl: float, max_items: int) -> None:
         """Set the limits; if they are new, drop all bridges, so that they apply to new ones."""
-        if (ttl, max_items) == (self._leases.ttl, self._leases.maxsize):
+        if (ttl, max_items) == (self._ttl, self._most):
             return
         self.close()
-        self._leases = _Leases(max_items, ttl, self._clock, self.stats)
+        self._ttl, self._most = ttl, max_items
 
     def expire(self) -> None:
         """Drop the bridges that have expired."""
-        self._leases.expire()
+        now = self._now()
+        while self._by_age and next(iter(self._by_age.values())).until <= now:
+            self._drop(next(iter(self._by_age)))
 
     def close(self) -> None:
         """Empty the pool, which stays usable; bridges in use close after their last request."""
         while self._leases:
-            self._leases.popitem()
+            self._drop(next(iter(self._leases)))
+
+    def _drop(self, key: BridgeKey) -> None:
+        """Let a bridge go, expired or evicted."""
+        del self._by_age[key]
+        self.stats.evictions += 1
+        self._leases.pop(key).leave_pool()
 
 
 async def keep_expiring(pool: BridgePool[B], *, interval: float = EXPIRY_S) -> None:
@@ -133,26 +155,3 @@ async def keep_expiring(pool: BridgePool[B], *, interval: float = EXPIRY_S) -> N
     while True:
         await asyncio.sleep(interval)
         pool.expire()
-
-
-class _Leases(TTLCache[BridgeKey, Lease[B]]):
-    """A bounded map that drops whatever leaves it, expired or evicted."""
-
-    def __init__(self, max_items: int, ttl: float, clock: Clock, stats: PoolStats) -> None:
-        super().__init__(max_items, ttl, timer=clock.monotonic)
-        self._stats = stats
-
-    def popitem(self) -> tuple[BridgeKey, Lease[B]]:
-        key, lease = super().popitem()
-        self._let_go(lease)
-        return key, lease
-
-    def expire(self, time: float | None = None) -> list[tuple[BridgeKey, Lease[B]]]:
-        expired = list(super().expire(time))
-        for _, lease in expired:
-            self._let_go(lease)
-        return expired
-
-    def _let_go(self, lease: Lease[B]) -> None:
-        self._stats.evictions += 1
-        lease.leave_pool()
