@@ -9,6 +9,7 @@ token, and aren't forwarded. `Coder-Session-Token`, which Coder's own API takes,
 import re
 from enum import StrEnum
 from functools import cached_property
+from hashlib import blake2b
 from operator import itemgetter
 
 import msgspec
@@ -27,6 +28,7 @@ _value_of = itemgetter(1)
 _GATEWAY_TOKEN_BYTES = re.compile(GATEWAY_TOKEN.pattern.encode())
 # Without authentication any token is accepted, and a short one may be a substring of anything.
 _SHORTEST_SECRET = 16
+_KEY_BYTES = 16
 
 # RFC 9110 token68 and then some: visible ASCII, so that no separator hides a second value.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -91,6 +93,11 @@ def read_credentials(headers: MultiMapping[str], *, session_first: bool = False)
     if SESSION_TOKEN in headers:
         return Presented(_token(_single(headers, SESSION_TOKEN), SESSION_TOKEN), {})
     return Presented(None, {})
+
+
+def token_key(token: str) -> bytes:
+    """The key of a token in maps in memory, which doesn't reveal it."""
+    return blake2b(token.encode(), digest_size=_KEY_BYTES).digest()
 
 
 def why_refused(token: str | None, *, own_tokens: bool) -> str:
@@ -180,9 +187,10 @@ def _single(headers: MultiMapping[str], name: str) -> str:
     values = headers.getall(name)
     if len(values) > 1:
         raise MalformedCredentialsError(f"The {name} header is given more than once.")
-    if not (values[0].strip() and values[0].isascii()):
+    value = values[0]
+    if not (value.strip() and value.isascii()):
         raise MalformedCredentialsError(f"The {name} header is empty, or not ASCII.")
-    return values[0]
+    return value
 
 
 def _token(value: str, name: str) -> str:

@@ -11,7 +11,7 @@ class NoneAuthenticator:
     async def authenticate(self, token: str | None) -> Actor | None:
         return LOCAL_ACTOR
 
-    def known(self, token: str | None) -> Actor | None:
+    def known(self, token: str | None, key: bytes | None = None) -> Actor | None:
         return LOCAL_ACTOR
 
     def refuses(self, token: str) -> bool:

@@ -66,8 +66,11 @@ class Authenticator(Protocol):
 class Gatekeeper(Authenticator, Protocol):
     """An authenticator with a cache."""
 
-    def known(self, token: str | None) -> Actor | None:
-        """The actor behind `token` if it is cached as valid; None says nothing about the token."""
+    def known(self, token: str | None, key: bytes | None = None) -> Actor | None:
+        """The actor behind `token` if it is cached as valid; None says nothing about the token.
+
+        `key` is that of `core.auth.token_key`, where it is at hand.
+        """
         ...
 
     def refuses(self, token: str) -> bool:

@@ -9,9 +9,9 @@ import asyncio
 import math
 from collections.abc import Set
 from enum import Enum, auto
-from hashlib import blake2b
 
 from aibridged.clock import Clock
+from aibridged.core.auth import token_key
 from aibridged.core.expiring import Expiring
 from aibridged.identity.base import (
     Actor,
@@ -23,7 +23,6 @@ from aibridged.identity.base import (
 GOOD_TTL_S = 60.0
 BAD_TTL_S = 10.0
 MAX_ENTRIES = 10_000
-_KEY_BYTES = 16
 
 
 class _Ending(Enum):
@@ -93,11 +92,13 @@ class CachedAuthenticator:
         if self.refuses(token):
             return None
         self.misses += 1
-        return await self._look_up_once(_key(token), token)
+        return await self._look_up_once(token_key(token), token)
 
-    def known(self, token: str | None) -> Actor | None:
-        """The actor behind a token that is cached as valid."""
-        actor = self._good.get(_key(token)) if token is not None else None
+    def known(self, token: str | None, key: bytes | None = None) -> Actor | None:
+        """The actor behind a token that is cached as valid; `key` is the token's, if at hand."""
+        if token is None:
+            return None
+        actor = self._good.get(key or token_key(token))
         if actor is not None:
             self.hits += 1
         return actor
@@ -108,7 +109,7 @@ class CachedAuthenticator:
         Raises:
             TokenRejectedError: it is, with this reason.
         """
-        bad = self._bad.get(_key(token))
+        bad = self._bad.get(token_key(token))
         if bad is None:
             return False
         self.hits += 1
@@ -201,7 +202,3 @@ class CachedAuthenticator:
 def _again(error: TokenRejectedError) -> TokenRejectedError:
     """The same error without the frames that one request raised it in."""
     return TokenRejectedError(error.rejection, error.actor)
-
-
-def _key(token: str) -> bytes:
-    return blake2b(token.encode(), digest_size=_KEY_BYTES).digest()

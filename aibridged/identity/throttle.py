@@ -64,14 +64,12 @@ class Throttle:
         clock: Clock,
     ) -> None:
         self.active_requests = active_requests
+        self.known = gatekeeper.known
+        """The actor of a token that is remembered as valid; nothing is looked up."""
         self._gatekeeper = gatekeeper
         self._lookups = lookups
         self._monotonic = clock.monotonic
         self._quiet_until = float("-inf")
-
-    def known(self, token: str | None) -> Actor | None:
-        """The actor of a token that is remembered as valid; nothing is looked up."""
-        return self._gatekeeper.known(token)
 
     async def actor(
         self,
@@ -86,7 +84,7 @@ class Throttle:
             GatewayError: `refusal` if there is no such token, or that the address or the gateway is
                 over its limits.
         """
-        if (actor := self._gatekeeper.known(token)) is not None:
+        if (actor := self.known(token)) is not None:
             return actor
         try:
             return await self._look_up(token, address, refusal)

@@ -9,6 +9,7 @@ from aibridged.core.auth import (
     ByokDisabledError,
     MalformedCredentialsError,
     OwnKeyRequiredError,
+    Presented,
     upstream_credential,
     why_refused,
 )
@@ -20,7 +21,7 @@ from aibridged.pipeline.context import Handler, RequestContext
 
 async def authenticated(context: RequestContext, components: Components) -> Actor:
     """The caller, or GatewayError: the headers are malformed, or the token is invalid."""
-    token = _token(context)
+    token = _presented(context).token
     try:
         return await components.gate.actor(token, lambda: context.address(components.settings))
     except GatewayError as error:
@@ -30,32 +31,36 @@ async def authenticated(context: RequestContext, components: Components) -> Acto
         raise GatewayError(UNAUTHENTICATED, why_refused(token, own_tokens=own_tokens)) from None
 
 
-def _token(context: RequestContext) -> str | None:
+def _presented(context: RequestContext) -> Presented:
     try:
-        return context.presented.token
+        return context.presented
     except MalformedCredentialsError as error:
         raise GatewayError(UNAUTHENTICATED, str(error)) from None
 
 
 def stage(components: Components, handler: Handler) -> Handler:
     allow_byok, active_requests = components.settings.allow_byok, components.gate.active_requests
+    known = components.gate.known
 
     def auth(context: RequestContext) -> Awaitable[web.StreamResponse]:
-        actor = components.gate.known(_token(context))
+        presented = _presented(context)
+        actor = known(presented.token, context.token_key)
         if actor is None:
-            return looked_up(context)
-        return admitted(context, actor)
+            return looked_up(context, presented)
+        return admitted(context, actor, presented)
 
-    async def looked_up(context: RequestContext) -> web.StreamResponse:
-        return await admitted(context, await authenticated(context, components))
+    async def looked_up(context: RequestContext, presented: Presented) -> web.StreamResponse:
+        return await admitted(context, await authenticated(context, components), presented)
 
-    def admitted(context: RequestContext, actor: Actor) -> Awaitable[web.StreamResponse]:
+    def admitted(
+        context: RequestContext, actor: Actor, presented: Presented
+    ) -> Awaitable[web.StreamResponse]:
         context.actor = actor
         route = context.route
         provider = route.provider
         try:
             context.credential = upstream_credential(
-                context.presented.own,
+                presented.own,
                 allow_byok=allow_byok,
                 preferred=provider.preferred_credential,
                 organisation=provider.organisation_credential(route.endpoint),
@@ -65,7 +70,7 @@ def stage(components: Components, handler: Handler) -> Handler:
             raise GatewayError(BYOK_DISABLED) from None
         except OwnKeyRequiredError:
             raise GatewayError(OWN_KEY_REQUIRED) from None
-        active_requests.add(actor, context.presented.token, context)
+        active_requests.add(actor, presented.token, context)
         context.at_end(partial(active_requests.remove, context))
         return handler(context)
 

@@ -48,6 +48,7 @@ from aibridged.wire.usage_sums import together
 
 _MAX_USER_AGENT = 512  # characters
 _NO_RUNS: Mapping[int, ToolRun] = {}
+_NO_FACTS = ResponseFacts()
 Watch = Callable[[ResponseFacts, int], Metadata]
 """Is told what a request has come to, and its cost in nano-dollars; what goes on record of it."""
 NOT_RUN = (
@@ -118,7 +119,7 @@ class Bridge:
             model=facts.model[:MAX_NAME],
             client=name,
             user_agent=headers.get("User-Agent", "")[:_MAX_USER_AGENT] or None,
-            client_session_id=(session or "")[:MAX_NAME] or None,
+            client_session_id=session[:MAX_NAME] if session else None,
             credential_kind=str(credential.kind),
             credential_hint=credential.hint,
             tool_result_ids=last_results(facts.tool_result_ids),
@@ -132,15 +133,13 @@ class Bridge:
             prompt = prompt_record(start, facts.prompt)
             if self._truncator.may_truncate(prompt):
                 prompt = await self._truncator.truncate_in_thread(prompt)
-        # With a key of their own a caller is shown what that key may see, whoever made it.
-        if stores and (facts.background or credential.kind is CredentialKind.CENTRALIZED):
-            storing = Storing(self._stored, start, background=facts.background)
-        else:
-            storing = None
         tier, speed = facts.service_tier, facts.speed
         asked = NOTHING if tier is None and speed is None else Asked(tier, speed)
         bill = Bill(self._pricing, provider.name, start.model, started_at, asked)
-        interception = Interception(start, began, self._recorder, self._clock, trace, bill, storing)
+        interception = Interception(start, began, self._recorder, self._clock, trace, bill)
+        # With a key of their own a caller is shown what that key may see, whoever made it.
+        if stores and (facts.background or credential.kind is CredentialKind.CENTRALIZED):
+            interception.store(Storing(self._stored, start, background=facts.background))
         scope.interception_id = start.id
         if trace is not None:
             trace.intercept(start, began, streaming=facts.stream)
@@ -183,6 +182,25 @@ class Interception:
     has ended it from outside.
     """
 
+    # Defaults are class attributes, as of the request's context.
+    outcome = Outcome.FAILED
+    failure: Failure | None = None
+    cost: Cost | None = None
+    answer = _NO_FACTS
+    injected: Mapping[str, Tool] = {}
+    tool: str | None = None
+    ended_by: str | None = None
+    has_ended = False
+    awaits_response = False
+    asked_bytes = 0
+    watch: Watch | None = None
+    is_fingerprinted = False
+    told: ResponseObserver | None = None
+    on_id: Callable[[str], None] | None = None
+    _has_prompt = False
+    _first_response_id: str | None = None
+    _storing: Storing | None = None
+
     def __init__(
         self,
         start: InterceptionStart,
@@ -191,34 +209,20 @@ class Interception:
         clock: Clock,
         trace: RequestTrace | None,
         bill: Bill,
-        storing: Storing | None = None,
     ) -> None:
         self.id = start.id
         self.start = start
-        self.outcome = Outcome.FAILED
-        self.failure: Failure | None = None
-        self.cost: Cost | None = None
-        self.answer = ResponseFacts()
-        self.injected: Mapping[str, Tool] = {}
         self.runs: dict[str, ToolRun] = {}
-        self.tool: str | None = None
-        self.ended_by: str | None = None
-        self.has_ended = False
-        self.awaits_response = False
-        self.asked_bytes = 0
-        self.watch: Watch | None = None
-        self.is_fingerprinted = False
-        self._has_prompt = False
-        self._first_response_id: str | None = None
-        self.told: ResponseObserver | None = None
-        self._started_at = start.started_at
         self._began = began
         self._recorder = recorder
         self._clock = clock
         self._trace = trace
         self._bill = bill
+
+    def store(self, storing: Storing) -> None:
+        """Note the ids of the responses, which the provider stores."""
         self._storing = storing
-        self.on_id = None if storing is None else storing.note
+        self.on_id = storing.note
 
     def record_prompt(self, prompt: UserPromptRecord) -> None:
         """Record the user's prompt."""
@@ -255,10 +259,10 @@ class Interception:
         self.has_ended = True
         if reading is self.told:
             reading = None
-        facts = self._facts(reading) if reading is not None else ResponseFacts()
-        runs = self._runs_in(facts)
+        facts = self._facts(reading) if reading is not None else _NO_FACTS
+        runs = self._runs_in(facts) if self.injected else _NO_RUNS
         is_whole = (facts.complete or facts.status in RUNNING) and facts.error is None
-        unread = facts.unread
+        unread = facts.unread if facts.anomalies else None
         if outcome is Outcome.COMPLETED and not is_whole:
             # The client has all of a response that couldn't be read, and may make more of it.
             is_unread = unread is not None and facts.error is None
@@ -278,8 +282,10 @@ class Interception:
         self._keep(facts, runs)
         told = reading or self.told
         first_byte = told.first_byte_at if told is not None else None
+        is_counted = facts.usage is not None and not facts.usage.partial
         if facts.status is None:
-            records = self._rows(reading, facts, at, runs)
+            guess = None if is_counted else self._guess(reading, facts)
+            records = self._rows(facts, at, runs, guess)
         else:
             records = background_records(self.id, facts, at, self._bill)
         if facts.status not in RUNNING:
@@ -298,7 +304,8 @@ class Interception:
             ended_at=at,
             outcome=outcome,
             status_code=status,
-            usage_partial=self._uncounted(reading, facts),
+            usage_partial=not is_counted  # and some may have been used
+            and (self.awaits_response if reading is None else reading.status == 200),
             time_to_first_byte_ms=(
                 None if first_byte is None else round((first_byte - self._began) * 1000)
             ),
@@ -339,8 +346,6 @@ class Interception:
 
     def _runs_in(self, facts: ResponseFacts) -> Mapping[int, ToolRun]:
         """The outcome of each call of an injected tool, also if it was never run, by its place."""
-        if not self.injected:
-            return _NO_RUNS
         ran, self.runs = self.runs, {}
         told = {call.call_id for call in facts.tool_calls}
         made_up = iter([call_id for call_id in ran if call_id not in told])  # in the calls' order
@@ -363,36 +368,29 @@ class Interception:
         self.answer = facts if self.told is None else together(self.answer, facts)
 
     def _now(self) -> datetime:
-        return ended_at(self._started_at, self._clock.monotonic() - self._began)
+        return ended_at(self.start.started_at, self._clock.monotonic() - self._began)
 
     def _rows(
         self,
-        reading: ResponseObserver | None,
         facts: ResponseFacts,
         at: datetime,
         runs: Mapping[int, ToolRun],
+        guess: Guess | None,
     ) -> Sequence[Fact]:
         """The rows of the last response, with a guess at what its provider didn't tell."""
-        guess = None
-        if facts.usage is None or (facts.usage.partial and not facts.complete):
-            guess = self._guess(reading)
         if guess is not None and facts.usage is None:
             facts = msgspec.structs.replace(facts, usage=TokenUsage(partial=True))
         return response_records(self.id, facts, at, runs, self._bill.of(facts, guess))
 
-    def _guess(self, reading: ResponseObserver | None) -> Guess | None:
-        """The tokens that may have been used; None where there were none."""
+    def _guess(self, reading: ResponseObserver | None, facts: ResponseFacts) -> Guess | None:
+        """The tokens that may have been used; None where there were none, or they are told."""
+        if facts.usage is not None and facts.complete:
+            return None
         if reading is None:
             return guessed(self.asked_bytes) if self.awaits_response else None
         if reading.status != 200:
             return None
         return guessed(self.asked_bytes, reading.size, reading.api, is_stream=reading.is_stream)
-
-    def _uncounted(self, reading: ResponseObserver | None, facts: ResponseFacts) -> bool:
-        """Whether tokens may have been used that weren't counted."""
-        if reading is None:
-            return self.awaits_response
-        return reading.status == 200 and (facts.usage is None or facts.usage.partial)
 
 
 def outcome_of(status: int) -> Outcome:

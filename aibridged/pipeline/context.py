@@ -46,11 +46,12 @@ class RequestContext(Listed):
     it has lost its content coding, `usage_ask` that the gateway asks for a stream's usage where the
     client didn't, and `unasking` undoes that in further requests. `plain` is the decoded body;
     of a large one `members` are the positions of its fields. `hold` is the body's share of the byte
-    budget. `policy` is the caller's, None where there are no policies, and `person_limits` what
-    Redis has said of that person's limits, where it has been asked; `reservation` is what the
-    request may cost, where a spend limit concerns it, and `on_recorded` is then told what was used
-    before, for each of its checks; `model_page` is set where
-    the response is a list of models that isn't shown whole.
+    budget. `token_key` is the token's (see `core.auth`), where a stage before auth has made it.
+    `policy` is the caller's, None where there are no policies, and `person_limits` what Redis has
+    said of that person's limits, where it has been asked; `reservation` is what the request may
+    cost, where a spend limit concerns it, and `on_recorded` is then told what was used before, for
+    each of its checks; `model_page` is set where the response is a list of models that isn't shown
+    whole.
 
     For the summary: `began`, `sent_at` and `answered_at` are monotonic, the latter when the head of
     the provider's response arrived, with `upstream_status`; `body_wait` is how many seconds the
@@ -79,6 +80,7 @@ class RequestContext(Listed):
     plain: bytes
     hold: Hold
     facts: RequestFacts
+    token_key: bytes | None = None
     policy: Policy | None = None
     person_limits: Code | None = None
     reservation: Reservation | None = None
@@ -134,8 +136,9 @@ class RequestContext(Listed):
     def end(self) -> None:
         """The request has ended."""
         endings = self._endings
-        while endings:
-            endings.pop()()
+        for ending in reversed(endings):
+            ending()
+        endings.clear()  # what they refer to may refer to this
 
     @property
     def asks_for_usage(self) -> bool:
@@ -160,21 +163,23 @@ class RequestContext(Listed):
         Raises:
             MalformedCredentialsError: see `read_credentials`.
         """
-        if self._presented is None:
-            self._presented = read_credentials(
+        presented = self._presented
+        if presented is None:
+            presented = self._presented = read_credentials(
                 self.request.headers, session_first=self.queries_records
             )
-        return self._presented
+        return presented
 
     @property
     def client(self) -> tuple[str, str | None]:
         """The client's name and its session's id, found once; see `identify`."""
-        if self._client is None:
+        client = self._client
+        if client is None:
             facts = self.facts
-            self._client = identify(
+            client = self._client = identify(
                 self.request.headers, facts.introduction, session_id=facts.session_id
             )
-        return self._client
+        return client
 
     @property
     def response_api(self) -> WireApi | None:

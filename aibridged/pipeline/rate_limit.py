@@ -1,18 +1,15 @@
 """Rate limit stage: requests per second and caller. See `core.rate_limit`."""
 
 from collections.abc import Awaitable
-from hashlib import blake2b
 
 from aiohttp import web
 
 from aibridged.config.options import Settings
-from aibridged.core.auth import MalformedCredentialsError
+from aibridged.core.auth import MalformedCredentialsError, token_key
 from aibridged.core.rate_limit import RETRY_AFTER_S
 from aibridged.errors import RATE_LIMITED, GatewayError
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
-
-_KEY_BYTES = 16
 
 
 def stage(components: Components, handler: Handler) -> Handler | None:
@@ -35,5 +32,6 @@ def caller(context: RequestContext, settings: Settings) -> bytes:
     except MalformedCredentialsError:
         token = None  # the auth stage refuses it; until then it counts against the address
     if token is not None:
-        return blake2b(token.encode(), digest_size=_KEY_BYTES).digest()
+        key = context.token_key = token_key(token)
+        return key
     return context.address(settings)

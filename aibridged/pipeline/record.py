@@ -29,43 +29,44 @@ def stage(components: Components, handler: Handler) -> Handler:
     note = _Anomalies()
 
     def record(context: RequestContext) -> Awaitable[web.StreamResponse]:
-        if context.route.api is None:
+        route = context.route
+        if route.api is None:
             return handler(context)
         # It is in flight as soon as nothing but its own record can refuse it any more.
-        route, provider = context.route, context.route.provider
+        provider = route.provider
         kind = (provider.name, context.facts.model, provider.prefix + route.endpoint)
         running.began(kind)
         context.at_end(partial(running.ended, kind))
         return recorded(context)
 
     async def recorded(context: RequestContext) -> web.StreamResponse:
-        actor = context.actor
-        servers = context.policy.settings.mcp_servers if context.policy is not None else None
+        actor, facts, route, policy = context.actor, context.facts, context.route, context.policy
+        servers = policy.settings.mcp_servers if policy is not None else None
         key, trace = BridgeKey(actor.id, actor.api_key_id, servers), context.trace
         if trace is not None:
-            trace.acquire(key, context.route.pattern)
+            trace.acquire(key, route.pattern)
         lease = pool.acquire(key)
         context.at_end(lease.release)
         if trace is not None:
             trace.acquired()
+        bridge = context.bridge = lease.bridge
         try:
-            interception = await lease.bridge.begin(
+            interception = context.interception = await bridge.begin(
                 context.request.headers,
                 context.client,
-                context.facts,
-                context.route.provider,
+                facts,
+                route.provider,
                 actor.username,
                 context.credential,
                 context.scope,
                 trace,
                 requested_model=context.requested_model,
-                stores=context.route.api in STORED_APIS and context.facts.store,
+                stores=route.api in STORED_APIS and facts.store,
                 reservation=context.reservation,
                 on_recorded=context.on_recorded,
             )
         except RecordingFailedError:
             raise GatewayError(RECORDING_FAILED, retry_after=1) from None
-        context.bridge, context.interception = lease.bridge, interception
         interception.watch = context.watch
         outcome, status = Outcome.FAILED, None
         try:
@@ -91,8 +92,9 @@ def stage(components: Components, handler: Handler) -> Handler:
             reading = context.observer
             if status is None and reading is not None:
                 status = reading.status
-            facts = interception.end(outcome, status, reading, context.secrets)
-            note(facts.anomalies)
+            answer = interception.end(outcome, status, reading, context.secrets)
+            if answer.anomalies:
+                note(answer.anomalies)
 
     return record
 

@@ -25,8 +25,14 @@ class ResponseObserver:
     `first_byte_at` is monotonic; `complete` is set once the response has been relayed to its end;
     `size` counts the bytes that came. A `reader` that is given is fed by its owner, who then counts
     them, and calls `progress`. `on_id` is told the
-    response's id as soon as a stream has told it.
+    response's id as soon as a stream has told it. Once it `is_settled`, no more `progress` needs to
+    be told.
     """
+
+    first_byte_at: float | None = None
+    complete = False
+    size = 0
+    is_settled = False
 
     def __init__(
         self,
@@ -40,14 +46,10 @@ class ResponseObserver:
         on_id: Callable[[str], None] | None = None,
     ) -> None:
         self.status = response.status
-        self.first_byte_at: float | None = None
-        self.complete = False
-        self.size = 0
         self.api = api
         self.is_stream = response.content_type == "text/event-stream"
         self.is_coded = response.content_coding is not None
         self.has_length = b"content-length" in response.names
-        self.is_settled = False  # no more `progress` needs to be told
         self._monotonic = clock.monotonic
         self._reader = reader or open_reader(api, response.content_type, response.content_coding)
         self._undecided = _judged_by_head(response, verdict, failure_statuses)
@@ -82,13 +84,14 @@ class ResponseObserver:
         if self._on_id is not None and (id := self._reader.response_id) is not None:
             self._on_id(id)
             self._on_id = None
-        if self._undecided is not None and self._reader.verdict is not None:
-            if self._reader.verdict in _OVERLOADED:
-                self._undecided.failure()
+        undecided = self._undecided
+        if undecided is not None and (verdict := self._reader.verdict) is not None:
+            if verdict in _OVERLOADED:
+                undecided.failure()
             else:
-                self._undecided.success()
-            self._undecided = None
-        self.is_settled = self._undecided is None and self._on_id is None
+                undecided.success()
+            undecided = self._undecided = None
+        self.is_settled = undecided is None and self._on_id is None
 
     @property
     def stream(self) -> AnyReader | None:

@@ -6,10 +6,14 @@ headers, so that records are comparable.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
+
+from multidict import istr
 
 UNKNOWN = "Unknown"
 _MAX_SESSION = 256  # characters; a longer one isn't a session id
+_MAX_AGENT = 512  # characters of a User-Agent that is remembered
 
 # Before the session of which a title is asked for.
 _TITLE = "title-"
@@ -103,8 +107,10 @@ WAITING_TOOLS = frozenset(
 )
 """Tools that wait for a command or an agent that runs already: agents call them over and over."""
 
-_PREFIXES = tuple(prefix for client in _CLIENTS for prefix in client.prefixes)
-_TELLING = sorted({name for client in _CLIENTS for name, _ in client.headers})
+_TELLING = tuple(sorted({istr(name) for client in _CLIENTS for name, _ in client.headers}))
+# In a form that headers are looked up by at once.
+_SESSIONS = {client.name: tuple(map(istr, client.sessions)) for client in _CLIENTS}
+_USER_AGENT = istr("User-Agent")
 
 # Claude Code's, of the agents that it starts beside the main one.
 _AGENT = "X-Claude-Code-Agent-Id"
@@ -122,16 +128,17 @@ def identify(
     `session_id` the one in the body's `metadata.user_id`, which is believed from Claude Code alone.
     A session header is believed only from the client that is known to send it.
     """
-    agent = headers.get("User-Agent", "").strip().lower()
-    is_told = agent.startswith(_PREFIXES) or any(map(headers.__contains__, _TELLING))
-    for client in _CLIENTS if is_told else ():
-        if agent.startswith(client.prefixes) or _has_header(client, headers):
-            session = _session(client, headers)
-            if client.name == _CLAUDE:
-                session = session or session_id
-            if session is None and agent.startswith(_QWEN_AS_CLAUDE):
+    agent = headers.get(_USER_AGENT, "")
+    client, telling = (_named if len(agent) <= _MAX_AGENT else _named.__wrapped__)(agent)
+    if telling and any(map(headers.__contains__, telling)):
+        client = _told(agent, headers)
+    if client is not None:
+        session = _session(client, headers)
+        if client.name == _CLAUDE:
+            session = session or session_id
+            if session is None and _plain(agent).startswith(_QWEN_AS_CLAUDE):
                 return _QWEN, None
-            return client.name, session
+        return client.name, session
     if introduction:
         for client in _CLIENTS:
             if client.introduction and client.introduction in introduction:
@@ -144,6 +151,30 @@ def agent_of(headers: Mapping[str, str]) -> str | None:
     return headers.get(_AGENT)
 
 
+@lru_cache(maxsize=256)
+def _named(agent: str) -> tuple[_Client | None, tuple[istr, ...]]:
+    """The client of a User-Agent, and the headers by which another one may fit before that."""
+    agent, telling = _plain(agent), set[str]()
+    for client in _CLIENTS:
+        if agent.startswith(client.prefixes):
+            return client, tuple(name for name in _TELLING if name in telling)
+        telling.update(name for name, _ in client.headers)
+    return None, _TELLING
+
+
+def _told(agent: str, headers: Mapping[str, str]) -> _Client | None:
+    """The client of a User-Agent, or of a header of its own."""
+    agent = _plain(agent)
+    for client in _CLIENTS:
+        if agent.startswith(client.prefixes) or _has_header(client, headers):
+            return client
+    return None
+
+
+def _plain(agent: str) -> str:
+    return agent.strip().lower()
+
+
 def _has_header(client: _Client, headers: Mapping[str, str]) -> bool:
     for name, wanted in client.headers:
         value = headers.get(name, "").strip()
@@ -153,8 +184,10 @@ def _has_header(client: _Client, headers: Mapping[str, str]) -> bool:
 
 
 def _session(client: _Client, headers: Mapping[str, str]) -> str | None:
-    for name in client.sessions:
-        value = headers.get(name, "").strip().removeprefix(_TITLE)
-        if 0 < len(value) <= _MAX_SESSION:
-            return value
+    for name in _SESSIONS[client.name]:
+        value = headers.get(name)
+        if value is not None:
+            value = value.strip().removeprefix(_TITLE)
+            if 0 < len(value) <= _MAX_SESSION:
+                return value
     return None

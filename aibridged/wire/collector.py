@@ -34,23 +34,13 @@ _decode_text = msgspec.json.Decoder(str).decode
 class Collector:
     """The facts of one response while they come in; `result` makes them final."""
 
-    __slots__ = (
-        "anomalies",
-        "error",
-        "left",
-        "model",
-        "places",
-        "response_id",
-        "status",
-        "thoughts",
-        "tool_calls",
-    )
+    # Defaults are class attributes: most responses set few of them.
+    response_id: str | None = None
+    model: str | None = None
+    status: str | None = None
+    error: ProviderError | None = None
 
     def __init__(self) -> None:
-        self.response_id: str | None = None
-        self.model: str | None = None
-        self.status: str | None = None
-        self.error: ProviderError | None = None
         self.tool_calls: list[ToolCall] = []
         self.thoughts: list[Thought] = []
         self.anomalies: dict[str, int] = {}
@@ -120,16 +110,17 @@ class Collector:
 
     def result(self, usage: TokenUsage | None, *, complete: bool) -> ResponseFacts:
         """The facts, as far as they came."""
+        id, model, error = self.response_id, self.model, self.error
         return ResponseFacts(
-            response_id=self.response_id and lenient.well_formed(self.response_id[:MAX_ID]),
-            model=self.model and lenient.well_formed(self.model[:MAX_ID]),
-            usage=usage,
-            tool_calls=tuple(self.tool_calls),
-            thoughts=tuple(self.thoughts),
-            error=self.error,
-            complete=complete and self.error is None,
-            anomalies=self.anomalies,
-            status=self.status,
+            id and lenient.well_formed(id[:MAX_ID]),
+            model and lenient.well_formed(model[:MAX_ID]),
+            usage,
+            tuple(self.tool_calls),
+            tuple(self.thoughts),
+            error,
+            complete and error is None,
+            self.anomalies,
+            self.status,
         )
 
 

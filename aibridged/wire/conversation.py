@@ -73,12 +73,38 @@ _REMINDER = b"<system-reminder>\\n"
 _END_OF_REMINDER = b"\\n</system-reminder>"
 
 
-def last_items(items: Sequence[msgspec.Raw]) -> Iterator[ItemHead]:
+def end_in(items: Sequence[msgspec.Raw]) -> End:
+    """What stands behind the model's last item in a conversation that isn't empty.
+
+    Raises msgspec.ValidationError if its newest item can't be read.
+    """
+    newest = _decode_newest(items[-1])
+    if newest.role != "user" or not (len(items) == 1 or _is_assistants(items[-2])):
+        return end_of(last_items(items, newest))
+    assert isinstance(newest, Item), "its content is wanted"
+    parts = newest.content
+    if not isinstance(parts, list):
+        return End(() if parts is None else (parts,))
+    results = [part.tool_use_id for part in parts if part.tool_use_id]
+    return End(_plain(newest), results[-MAX_RESULTS:])
+
+
+def _is_assistants(raw: msgspec.Raw) -> bool:
+    """Whether an item is a plain message of the model's."""
+    try:
+        head = decode_item_head(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return head.role == "assistant" and head.type == "message"
+
+
+def last_items(items: Sequence[msgspec.Raw], newest: ItemHead | None = None) -> Iterator[ItemHead]:
     """The last items of a conversation, the newest first; decoded one by one as they are taken.
 
-    They end before one that can't be read. Raises msgspec.ValidationError if that is the newest.
+    `newest` is that one, where it is decoded already. They end before one that can't be read.
+    Raises msgspec.ValidationError if that is the newest.
     """
-    yield _decode_newest(items[-1])
+    yield _decode_newest(items[-1]) if newest is None else newest
     for raw in reversed(items[-LAST_ITEMS:-1]):
         try:
             item = decode_wanted(raw)

@@ -243,11 +243,12 @@ class BodyReader:
     response_id = None
     stream = None
 
+    _first = b""
+    _kept: Kept | None = None  # of a body that comes in several pieces
+    _commas = 0
+
     def __init__(self, read_body: Callable[[bytes], ResponseFacts]) -> None:
         self._read_body = read_body
-        self._first = b""
-        self._kept: Kept | None = None  # of a body that comes in several pieces
-        self._commas = 0
 
     def feed(self, chunk: bytes) -> None:
         """Keep the next bytes of the body."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from aibridged.wire.bounds import ABSENT, UNREADABLE, is_given
-from aibridged.wire.conversation import MAX_RESULTS, End, decode_text, end_of, last_items
+from aibridged.wire.conversation import MAX_RESULTS, End, decode_text, end_in
 from aibridged.wire.envelopes import SILENT, Said, said_in
 from aibridged.wire.facts import RequestFacts, WireApi
 from aibridged.wire.splice import Fields, UnsplittableError
@@ -165,7 +165,7 @@ def named(request: H, model: str | None) -> H:
 def _end(items: _Items) -> End:
     if isinstance(items, str):
         return End((items,))
-    return end_of(last_items(items)) if items else End()
+    return end_in(items) if items else End()
 
 
 def _introduction(instructions: msgspec.Raw, items: _Items) -> bytes:
@@ -208,8 +208,10 @@ def request_facts(
     if api is WireApi.MESSAGES and isinstance(request, Conversation):
         session = _session_of(request.metadata)
     # The last one names the interception that this one continues.
-    answered = (*said.calls, *end.results) if said.calls else tuple(end.results)
-    return facts_of(request, said, answered[-MAX_RESULTS:], session, introduction)
+    answered = tuple(end.results)
+    if said.calls:
+        answered = (*said.calls, *answered)[-MAX_RESULTS:]
+    return facts_of(request, said, answered, session, introduction)
 
 
 def facts_of(
@@ -251,11 +253,12 @@ def facts_of(
 def _most_tokens(head: Head) -> int | None:
     """The most tokens that may be generated; of several names a provider may heed any."""
     fields = head.max_completion_tokens, head.max_output_tokens, head.max_tokens
-    given = [_count(each) for each in fields if each is not ABSENT and is_given(each)]
+    given = [each for each in fields if each is not ABSENT]
     if len(given) == 1:  # as nearly always
-        return given[0]
-    known = [each for each in given if each is not None]
-    return max(known) if known and len(known) == len(given) else None
+        return _count(given[0])
+    counts = [_count(each) for each in given if is_given(each)]
+    known = [each for each in counts if each is not None]
+    return max(known) if known and len(known) == len(counts) else None
 
 
 def _choices(head: Head) -> int:

@@ -44,9 +44,8 @@ def open_reader(
     api: WireApi, content_type: str | None, content_encoding: str | None = None
 ) -> ResponseReader:
     """A reader for one response, given two of its headers as they came; never raises."""
-    streamed = (content_type or "").lstrip().lower().startswith("text/event-stream")
     reader: ResponseReader
-    reader = EmbeddingsReader() if api is WireApi.EMBEDDINGS else _Either(api, streamed=streamed)
+    reader = EmbeddingsReader() if api is WireApi.EMBEDDINGS else _Either(api, content_type)
     if not content_encoding or content_encoding.strip().lower() == "identity":
         return reader
     try:
@@ -71,16 +70,18 @@ _TOLD_BY = 4096  # bytes, within which the beginning tells what it is, or nothin
 class _Either:
     """Reads a stream or a body, whichever it turns out to be."""
 
-    def __init__(self, api: WireApi, *, streamed: bool) -> None:
+    _beginning = b""
+    _reader: ResponseReader | None = None
+
+    def __init__(self, api: WireApi, content_type: str | None) -> None:
         self.feed: Callable[[bytes], Iterator[None] | None] = self._begin
         self._api = api
-        self._streamed = streamed
-        self._beginning = b""
-        self._reader: ResponseReader | None = None
+        self._content_type = content_type
 
     @property
     def verdict(self) -> str | None:
-        return None if self._reader is None else self._reader.verdict
+        reader = self._reader
+        return None if reader is None else reader.verdict
 
     @property
     def response_id(self) -> str | None:
@@ -91,7 +92,12 @@ class _Either:
         return None if self._reader is None else self._reader.stream
 
     def finish(self, complete: bool) -> ResponseFacts:
-        return self._opened(streamed=self._streamed).finish(complete)
+        reader = self._reader or self._opened(streamed=self._is_streamed())
+        return reader.finish(complete)
+
+    def _is_streamed(self) -> bool:
+        """Whether its sender says so."""
+        return (self._content_type or "").lstrip().lower().startswith("text/event-stream")
 
     def _begin(self, chunk: bytes) -> Iterator[None] | None:
         if not self._beginning and chunk.startswith(_PLAIN):  # as nearly all begin
@@ -99,18 +105,16 @@ class _Either:
         self._beginning += chunk
         streamed = is_stream(self._beginning[:_TOLD_BY])
         if streamed is not None or len(self._beginning) >= _TOLD_BY:
-            self._opened(streamed=self._streamed if streamed is None else streamed)
+            self._opened(streamed=self._is_streamed() if streamed is None else streamed)
         return None
 
     def _opened(self, *, streamed: bool) -> ResponseReader:
-        reader = self._reader
-        if reader is None:
-            api = self._api
-            reader = self._reader = _STREAMS[api]() if streamed else BodyReader(_BODIES[api])
-            self.feed = reader.feed
-            if self._beginning:
-                reader.feed(self._beginning)
-                self._beginning = b""
+        api = self._api
+        reader: ResponseReader = _STREAMS[api]() if streamed else BodyReader(_BODIES[api])
+        self._reader, self.feed = reader, reader.feed
+        if self._beginning:
+            reader.feed(self._beginning)
+            self._beginning = b""
         return reader
 
 

@@ -111,7 +111,7 @@ def messages_usage(
     """
     own = _message(usage, partial=partial)
     iterations = usage.get("iterations")
-    if not isinstance(iterations, list) or not iterations:
+    if not iterations or not isinstance(iterations, list):
         return own
     return _with_iterations(own, iterations, model)
 
@@ -161,18 +161,29 @@ def word(value: object) -> str | None:
 def _message(usage: Mapping[str, Any], *, partial: bool = False) -> TokenUsage:
     """The counts of a message, or of an iteration."""
     extra = _extra(usage, _MESSAGES_EXTRA)
-    written = _count(usage, "cache_creation_input_tokens")
+    given, output = usage.get("input_tokens"), usage.get("output_tokens")
+    read, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
+    # Without a call where they are plain, as nearly always.
+    if type(given) is not int or not 0 <= given <= MAX_COUNT:
+        given = _number(given)
+    if type(output) is not int or not 0 <= output <= MAX_COUNT:
+        output = _number(output)
+    if type(read) is not int or not 0 <= read <= MAX_COUNT:
+        read = _number(read)
+    if type(written) is not int or not 0 <= written <= MAX_COUNT:
+        written = _number(written)
     if extra and not written:
         written = _created(usage)
+    tier, speed = usage.get("service_tier"), usage.get("speed")
     return TokenUsage(
-        input=_count(usage, "input_tokens"),
-        output=_count(usage, "output_tokens"),
-        cache_read=_count(usage, "cache_read_input_tokens"),
-        cache_write=written,
-        extra=extra,
-        partial=partial,
-        service_tier=word(usage.get("service_tier")),
-        speed=word(usage.get("speed")),
+        given,
+        output,
+        read,
+        written,
+        extra,
+        partial,
+        service_tier=None if tier is None else word(tier),
+        speed=None if speed is None else word(speed),
     )
 
 
@@ -309,17 +320,20 @@ def _extra(usage: Mapping[str, Any], parts: _Parts) -> dict[str, int]:
     found = {}
     for part, names in parts.items():
         details = usage.get(part)
-        if details and isinstance(details, dict):
+        if details and isinstance(details, dict) and any(details.values()):
             for key, value in details.items():
-                if value and key in names and (count := _count(details, key)):
+                if value and key in names and (count := _number(value)):
                     found[names[key]] = count
     return found
 
 
 def _count(counts: Mapping[str, Any], key: str) -> int:
     """A count; zero where it is missing, or none."""
-    value = counts.get(key)
-    if value and (type(value) is int or type(value) is float) and 0 < value <= MAX_COUNT:
+    return _number(value) if (value := counts.get(key)) else 0
+
+
+def _number(value: Any) -> int:
+    if (type(value) is int or type(value) is float) and 0 < value <= MAX_COUNT:
         return int(value)
     return 0
 

@@ -196,11 +196,13 @@ def facts_of(message: Message | None, body: bytes, collector: Collector) -> Resp
     told = None if usage is None else messages_usage(usage, partial=False, model=model)
     if message is None:
         return collector.result(told, complete=False)
-    collector.response_id, collector.model = message.id, message.model
+    collector.response_id, collector.model = message.id, model
     collector.error = message.failure()
     for raw in message.content or ():
         block = BLOCKS.read(raw, collector.count, "block")
-        opened = None if block is None else _open(collector, block)
+        if block is None or block.type == "text":
+            continue
+        opened = _open(collector, block)
         if opened is not None:
             _close(collector, opened, complete=True)
     return collector.result(told, complete=True)
