@@ -133,11 +133,12 @@ class Circuit:
         self.asked_at = now
         if now >= self.ends:
             self.refresh(now)
-        if self.state is State.OPEN:
-            return rejection(self.ends, now)
-        if self.state is State.HALF_OPEN and self.admitted >= self._rules.max_requests:
-            # How long the probes will take is unknown, but their results are due any moment.
-            return Rejection(1)
+        if self.state is not State.CLOSED:
+            if self.state is State.OPEN:
+                return rejection(self.ends, now)
+            if self.admitted >= self._rules.max_requests:
+                # How long the probes will take is unknown, but their results are due any moment.
+                return Rejection(1)
         self.admitted += 1
         self.in_flight += 1
         return None

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 from aiohttp import web
+from multidict import istr
 
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
@@ -39,6 +40,7 @@ T = TypeVar("T")
 
 # Most bodies that don't come with their head are here so many turns of the event loop later.
 _TURNS = 3
+_CODING = istr("Content-Encoding")
 
 # Not where the path names the model: that isn't OpenAI's API, and knows no such option.
 _USAGE_ON_DEMAND = frozenset({WireApi.CHAT_COMPLETIONS, WireApi.COMPLETIONS})
@@ -50,24 +52,25 @@ def stage(components: Components, handler: Handler) -> Handler:
     reader = _FactReader(settings, components.slices)
 
     async def body(context: RequestContext) -> web.StreamResponse:
+        request, route = context.request, context.route
         hold = context.hold = Hold(budget, context.actor.id)
         context.at_end(hold.release)
-        if not context.request.body_exists:
+        if not request.body_exists:
             context.body = b""
         elif (arrived := _arrived(context, hold, settings)) is not None:
             context.body = arrived
         else:
             context.body = await _read(context, hold, settings, clock)
-        api = context.route.reads
+        api = route.api or route.refers
         if api is None and policies is not None:
             api = _read_for_its_model(context, policies)
         if api is not None:
             context.plain = context.body
-            if "Content-Encoding" in context.request.headers:
+            if _CODING in request.headers:
                 await reader.decode(context, hold)
             if not reader.read_at_once(context, api):
                 await reader.read_large(context, api)
-            if api in _USAGE_ON_DEMAND and context.route.model is None:
+            if api in _USAGE_ON_DEMAND and route.model is None:
                 ask_on_behalf(context, components.usage_refusals)
         return await handler(context)
 
@@ -96,7 +99,7 @@ class _FactReader:
         """Undo the content coding of the body, in `plain`."""
         steps = decode_body(
             context.body,
-            context.request.headers["Content-Encoding"],
+            context.request.headers[_CODING],
             self._settings.max_request_bytes,
         )
         try:
@@ -107,10 +110,11 @@ class _FactReader:
 
     def read_at_once(self, context: RequestContext, api: WireApi) -> bool:
         """Read `facts` if that takes no time, as of nearly all bodies."""
-        if not is_small(context.plain):
+        plain = context.plain
+        if not is_small(plain):
             return False
         try:
-            context.facts = read_request(api, context.plain, context.route.model)
+            context.facts = read_request(api, plain, context.route.model)
         except BadRequestError as error:
             raise _refusal(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -158,11 +162,11 @@ def _too_large(settings: Settings) -> GatewayError:
 
 def _arrived(context: RequestContext, hold: Hold, settings: Settings) -> bytes | None:
     """The body if it has come with the head, as small ones do; its bytes are held from now on."""
-    length = context.request.content_length or 0
+    request = context.request
+    length, content = request.content_length or 0, request.content
     if length > settings.max_request_bytes:
         raise _too_large(settings)
     hold.take(length)
-    content = context.request.content
     return _within(content.read_nowait(), 0, settings) if length and content.is_eof() else None
 
 

@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 from aiohttp import web
 
-from aibridged.core.auth import CredentialKind
+from aibridged.core.auth import CredentialKind, UpstreamCredential
 from aibridged.core.breaker import Admission, BreakerKey, Breakers
 from aibridged.core.circuit import Rejection
 from aibridged.errors import CIRCUIT_OPEN, GatewayError
@@ -32,18 +32,18 @@ def stage(components: Components, handler: Handler) -> Handler | None:
 
 def admit(breakers: Breakers, context: RequestContext) -> Admission:
     """Permission for one request to the provider, or GatewayError: its circuit is open."""
-    admission = breakers.admit(_key(context))
+    route = context.route
+    key = BreakerKey(
+        route.provider.name, route.endpoint, context.facts.model, _owner(context.credential)
+    )
+    admission = breakers.admit(key)
     if isinstance(admission, Rejection):
         raise GatewayError(CIRCUIT_OPEN, retry_after=admission.retry_after)
     return admission
 
 
-def _key(context: RequestContext) -> BreakerKey:
+def _owner(credential: UpstreamCredential) -> str:
     """Centralized callers share a circuit; a failing key of a BYOK caller opens only its own."""
-    credential = context.credential
     if credential.kind is CredentialKind.BYOK and credential.value is not None:
-        owner = blake2b(credential.value.encode(), digest_size=_KEY_BYTES).hexdigest()
-    else:
-        owner = str(credential.kind)
-    route = context.route
-    return BreakerKey(route.provider.name, route.endpoint, context.facts.model, owner)
+        return blake2b(credential.value.encode(), digest_size=_KEY_BYTES).hexdigest()
+    return str(credential.kind)

@@ -263,10 +263,10 @@ class Interception:
         runs = self._runs_in(facts) if self.injected else _NO_RUNS
         is_whole = (facts.complete or facts.status in RUNNING) and facts.error is None
         unread = facts.unread if facts.anomalies else None
-        if outcome is Outcome.COMPLETED and not is_whole:
+        if outcome is Outcome.COMPLETED:
             # The client has all of a response that couldn't be read, and may make more of it.
-            is_unread = unread is not None and facts.error is None
-            outcome = Outcome.COMPLETED if is_unread else Outcome.FAILED
+            if not is_whole and (unread is None or facts.error is not None):
+                outcome = Outcome.FAILED
         elif outcome is Outcome.CLIENT_CLOSED and reading is not None:
             if facts.error is not None or reading.status >= 400:
                 outcome = Outcome.FAILED  # the client had got the error
@@ -274,20 +274,25 @@ class Interception:
                 # Some clients (Codex) disconnect at the last event, before the body has ended.
                 outcome = Outcome.COMPLETED
         self.outcome = outcome
-        failure = self._reason(reading, facts, secrets) if outcome is Outcome.FAILED else None
-        self.failure = failure
+        failed = outcome is Outcome.FAILED
+        failure = self.failure = self._reason(reading, facts, secrets) if failed else None
         if self._trace is not None:
             self._trace.answered()
         at = self._now()
-        self._keep(facts, runs)
+        if runs or self.told is not None:
+            self._keep(facts, runs)
+        else:
+            self.answer = facts
         told = reading or self.told
         first_byte = told.first_byte_at if told is not None else None
+        first_id = self._first_response_id if self._has_prompt else None
         is_counted = facts.usage is not None and not facts.usage.partial
-        if facts.status is None:
-            guess = None if is_counted else self._guess(reading, facts)
-            records = self._rows(facts, at, runs, guess)
-        else:
+        if facts.status is not None:
             records = background_records(self.id, facts, at, self._bill)
+        elif is_counted:
+            records = response_records(self.id, facts, at, runs, self._bill.of(facts))
+        else:
+            records = self._rows(reading, facts, at, runs)
         if facts.status not in RUNNING:
             self.cost = self._bill.total
         elif (reserved := self.start.reservation) is not None and reserved.amount:
@@ -309,7 +314,7 @@ class Interception:
             time_to_first_byte_ms=(
                 None if first_byte is None else round((first_byte - self._began) * 1000)
             ),
-            prompt_response_id=self._response_id() if self._has_prompt else None,
+            prompt_response_id=first_id and first_id[:MAX_ID],
             metadata=metadata,
             cost_nanos=cost and cost.amount,
             cost_label=cost and str(cost.label),
@@ -332,9 +337,6 @@ class Interception:
         if found is None or (theirs and found.source is ErrorSource.PROVIDER):
             found = of_response(status, facts.error)
         return redacted(found, secrets())
-
-    def _response_id(self) -> str | None:
-        return self._first_response_id and self._first_response_id[:MAX_ID]
 
     def _facts(self, reading: ResponseObserver) -> ResponseFacts:
         facts = reading.facts()
@@ -372,20 +374,20 @@ class Interception:
 
     def _rows(
         self,
+        reading: ResponseObserver | None,
         facts: ResponseFacts,
         at: datetime,
         runs: Mapping[int, ToolRun],
-        guess: Guess | None,
     ) -> Sequence[Fact]:
         """The rows of the last response, with a guess at what its provider didn't tell."""
+        is_told = facts.usage is not None and facts.complete
+        guess = None if is_told else self._guess(reading)
         if guess is not None and facts.usage is None:
             facts = msgspec.structs.replace(facts, usage=TokenUsage(partial=True))
         return response_records(self.id, facts, at, runs, self._bill.of(facts, guess))
 
-    def _guess(self, reading: ResponseObserver | None, facts: ResponseFacts) -> Guess | None:
-        """The tokens that may have been used; None where there were none, or they are told."""
-        if facts.usage is not None and facts.complete:
-            return None
+    def _guess(self, reading: ResponseObserver | None) -> Guess | None:
+        """The tokens that may have been used; None where there were none."""
         if reading is None:
             return guessed(self.asked_bytes) if self.awaits_response else None
         if reading.status != 200:

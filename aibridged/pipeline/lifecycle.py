@@ -13,6 +13,7 @@ from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.transport.refusal import SERVER
 
 _READ = frozenset({"GET", "HEAD"})
+_PROBES = frozenset({"/healthz", "/readyz"})
 
 
 def stage(components: Components, handler: Handler) -> Handler:
@@ -20,11 +21,12 @@ def stage(components: Components, handler: Handler) -> Handler:
     recorder = components.recorder_stats
 
     def lifecycle(context: RequestContext) -> Awaitable[web.StreamResponse]:
-        target = context.request.target
-        if context.request.method in _READ and target in ("/healthz", "/readyz"):
+        request = context.request
+        target = request.target
+        if target in _PROBES and request.method in _READ:
             context.is_probe = True
             return health(target)
-        if context.request.is_surplus:
+        if request.is_surplus:
             raise GatewayError(AT_CAPACITY, retry_after=1)
         requests.enter()
         context.at_end(requests.leave)

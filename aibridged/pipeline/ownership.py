@@ -41,7 +41,8 @@ def stage(components: Components, handler: Handler) -> Handler:
 
     def ownership(context: RequestContext) -> Awaitable[web.StreamResponse]:
         route = context.route
-        if route.about is None and route.makes is None and route.reads not in STORED_APIS:
+        is_read_so = (route.api or route.refers) in STORED_APIS
+        if not is_read_so and route.about is None and route.makes is None:
             return handler(context)  # at once: most routes have nothing to do with it
         return among_owners(context)
 

@@ -1,9 +1,11 @@
 """Routing stage: from the raw request target to the provider and route."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 
 from aiohttp import web
 from aiohttp.http import HttpVersion10, HttpVersion11
+from multidict import istr
 
 from aibridged.core.auth import sent_secrets
 from aibridged.core.targets import PREFIXES, BadTargetError, split_target
@@ -15,21 +17,48 @@ from aibridged.errors import (
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.web_page import READ, at_once, to_page
-from aibridged.providers import Provider
+from aibridged.providers import Provider, Route
 from aibridged.providers.unnamed import BASES, Unnamed
 from aibridged.providers.wrong_path import base_urls, wrong_path
 from aibridged.transport.refusal import SERVER
 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
+_UPGRADE = istr("Upgrade")
+# Clients request the same few paths. Callers choose them, so the cache is bounded.
+_REMEMBERED_TARGETS = 256
+_MAX_REMEMBERED = 512  # characters
 
 
 def stage(components: Components, handler: Handler) -> Handler:
     providers = components.providers
     unnamed, web_page = Unnamed(providers), components.web_page
 
+    @lru_cache(maxsize=_REMEMBERED_TARGETS)
+    def named(method: str, target: str) -> tuple[Route, str] | None:
+        """The route and the query of a target that names its provider, and is served as any is."""
+        try:
+            path, query = split_target(target)
+        except BadTargetError:
+            return None
+        _, name, *below = path.split("/", 2)
+        provider, rest = providers.get(name), f"/{below[0]}" if below else "/"
+        if provider is None or (rest.rstrip("/") in ("", provider.prefix) and method in READ):
+            return None
+        found = provider.route(method, rest)
+        return None if found is None else (found, query)
+
     def route(context: RequestContext) -> Awaitable[web.StreamResponse]:
-        if context.request.version not in _VERSIONS:
+        request = context.request
+        target = request.target
+        if request.version not in _VERSIONS:
             raise GatewayError(INVALID_REQUEST, "The gateway only supports HTTP/1.1.")
+        found = named(request.method, target) if len(target) <= _MAX_REMEMBERED else None
+        if found is None or _UPGRADE in request.headers:
+            return looked_for(context)
+        context.route, context.raw_query = found
+        return handler(context)
+
+    def looked_for(context: RequestContext) -> Awaitable[web.StreamResponse]:
         try:
             path, context.raw_query = split_target(context.request.target)
         except BadTargetError as error:
@@ -51,7 +80,7 @@ def stage(components: Components, handler: Handler) -> Handler:
             rest = f"/{below[0]}" if below else "/"
         if rest.rstrip("/") in ("", provider.prefix) and method in READ:
             return at_once(_hello(provider.name))
-        if context.request.headers.get("Upgrade", "").lower() == "websocket":
+        if context.request.headers.get(_UPGRADE, "").lower() == "websocket":
             raise GatewayError(UPGRADE_NOT_SUPPORTED)
         found = provider.route(method, rest)
         if found is None:

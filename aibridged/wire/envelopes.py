@@ -171,8 +171,8 @@ def said_in(texts: Sequence[str]) -> Said:
     Raises:
         ManyTextsError: see there.
     """
-    if len(texts) == 1 and len(texts[0]) <= WINDOW and is_bare(texts[0], texts[0]):
-        return Said(texts[0])
+    if len(texts) == 1 and len(text := texts[0]) <= WINDOW and is_bare(text, text):
+        return Said(text)
     words: list[str] = []
     calls: list[str] = []
     looked_at = 0
@@ -265,7 +265,10 @@ def is_bare(head: str, end: str) -> bool:
         last = end[-_GLANCE:].rstrip()[-1:] or ">"
     if last == ">" or head.startswith(_BEGINNINGS):
         return False
-    return not any(map(end.__contains__, _APPENDED))
+    for appended in _APPENDED:  # noqa: SIM110 - few, and a generator takes longer than the search
+        if appended in end:
+            return False
+    return True
 
 
 class _Before(NamedTuple):

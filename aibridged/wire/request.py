@@ -252,11 +252,10 @@ def facts_of(
 
 def _most_tokens(head: Head) -> int | None:
     """The most tokens that may be generated; of several names a provider may heed any."""
-    fields = head.max_completion_tokens, head.max_output_tokens, head.max_tokens
-    given = [each for each in fields if each is not ABSENT]
-    if len(given) == 1:  # as nearly always
-        return _count(given[0])
-    counts = [_count(each) for each in given if is_given(each)]
+    plain, whole, output = head.max_tokens, head.max_completion_tokens, head.max_output_tokens
+    if whole is ABSENT and output is ABSENT:  # as nearly always
+        return None if plain is ABSENT else _count(plain)
+    counts = [_count(each) for each in (whole, output, plain) if is_given(each)]
     known = [each for each in counts if each is not None]
     return max(known) if known and len(known) == len(counts) else None
 
