@@ -13,6 +13,7 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 
 _KEY_BYTES = 16
+_CENTRALIZED = str(CredentialKind.CENTRALIZED)
 
 
 def stage(components: Components, handler: Handler) -> Handler | None:
@@ -32,10 +33,10 @@ def stage(components: Components, handler: Handler) -> Handler | None:
 
 def admit(breakers: Breakers, context: RequestContext) -> Admission:
     """Permission for one request to the provider, or GatewayError: its circuit is open."""
-    route = context.route
-    key = BreakerKey(
-        route.provider.name, route.endpoint, context.facts.model, _owner(context.credential)
-    )
+    route, credential = context.route, context.credential
+    is_shared = credential.kind is CredentialKind.CENTRALIZED
+    owner = _CENTRALIZED if is_shared else _owner(credential)
+    key = BreakerKey(route.provider.name, route.endpoint, context.facts.model, owner)
     admission = breakers.admit(key)
     if isinstance(admission, Rejection):
         raise GatewayError(CIRCUIT_OPEN, retry_after=admission.retry_after)
@@ -44,6 +45,6 @@ def admit(breakers: Breakers, context: RequestContext) -> Admission:
 
 def _owner(credential: UpstreamCredential) -> str:
     """Centralized callers share a circuit; a failing key of a BYOK caller opens only its own."""
-    if credential.kind is CredentialKind.BYOK and credential.value is not None:
-        return blake2b(credential.value.encode(), digest_size=_KEY_BYTES).hexdigest()
-    return str(credential.kind)
+    if credential.value is None:
+        return str(credential.kind)
+    return blake2b(credential.value.encode(), digest_size=_KEY_BYTES).hexdigest()

@@ -2,27 +2,25 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 from loguru import logger
-from multidict import MultiMapping
 
 from aibridged.clock import Clock
-from aibridged.core.auth import CredentialKind, UpstreamCredential
+from aibridged.core.auth import CredentialKind
 from aibridged.core.cost_notes import NOTHING, Asked
 from aibridged.core.prices import Cost, Label, Reason
 from aibridged.counted import counted
 from aibridged.mcp.tools import CallerTools, Tool, Toolbox
-from aibridged.observe.scope import Scope
 from aibridged.pipeline.bill import Bill, Guess, guessed
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.failure import error_fields, of_response, redacted
 from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.pipeline.start_records import prompt_record, start_metadata
-from aibridged.pipeline.storing import Storing, background_records
+from aibridged.pipeline.storing import STORED_APIS, Storing, background_records
 from aibridged.pipeline.trace import RequestTrace
 from aibridged.prices.pricing import Pricing
-from aibridged.providers import Provider
 from aibridged.records.facts import (
     ErrorSource,
     Fact,
@@ -31,7 +29,6 @@ from aibridged.records.facts import (
     InterceptionStart,
     Metadata,
     Outcome,
-    Reservation,
     ToolRun,
     UserPromptRecord,
     ended_at,
@@ -43,8 +40,12 @@ from aibridged.records.response_records import response_records
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.truncation import Truncator
-from aibridged.wire.facts import RUNNING, RequestFacts, ResponseFacts, TokenUsage
+from aibridged.wire.clients import USER_AGENT
+from aibridged.wire.facts import RUNNING, ResponseFacts, TokenUsage
 from aibridged.wire.usage_sums import together
+
+if TYPE_CHECKING:
+    from aibridged.pipeline.context import RequestContext
 
 _MAX_USER_AGENT = 512  # characters
 _NO_RUNS: Mapping[int, ToolRun] = {}
@@ -78,27 +79,8 @@ class Bridge:
         self._clock = clock
         self._begun = 0
 
-    async def begin(
-        self,
-        headers: MultiMapping[str],
-        client: tuple[str, str | None],
-        facts: RequestFacts,
-        provider: Provider,
-        username: str,
-        credential: UpstreamCredential,
-        scope: Scope,
-        trace: RequestTrace | None,
-        *,
-        stores: bool = False,
-        requested_model: str | None = None,
-        reservation: Reservation | None = None,
-        on_recorded: Callable[[tuple[int, ...]], None] | None = None,
-    ) -> "Interception":
+    async def begin(self, context: "RequestContext") -> "Interception":
         """Record a request before it goes upstream; returns once that is committed.
-
-        `client` is the client's name and its session's id. `stores` says that the provider may
-        store the responses, `requested_model` which model the client named, where another one is
-        asked. `on_recorded` is told what was used before, for each check of the `reservation`.
 
         Raises:
             RecordingFailedError: it couldn't be recorded, so the request must not go upstream.
@@ -107,25 +89,31 @@ class Bridge:
         if self._pricing.book is None:
             await self._pricing.loaded()
         began = self._clock.monotonic()
-        name, session = client
+        facts, route, credential, trace = (
+            context.facts,
+            context.route,
+            context.credential,
+            context.trace,
+        )
+        provider, (name, session) = route.provider, context.client
         started_at = self._clock.wall()
         start = InterceptionStart(
             id=uuid7(started_at),
             initiator_id=self._key.initiator_id,
-            username=username,
+            username=context.actor.username,
             api_key_id=self._key.api_key_id,
             provider=provider.type,
             provider_name=provider.name,
             model=facts.model[:MAX_NAME],
             client=name,
-            user_agent=headers.get("User-Agent", "")[:_MAX_USER_AGENT] or None,
+            user_agent=context.request.headers.get(USER_AGENT, "")[:_MAX_USER_AGENT] or None,
             client_session_id=session[:MAX_NAME] if session else None,
             credential_kind=str(credential.kind),
             credential_hint=credential.hint,
             tool_result_ids=last_results(facts.tool_result_ids),
             started_at=started_at,
-            metadata=start_metadata(facts.purpose, requested_model),
-            reservation=reservation,
+            metadata=start_metadata(facts.purpose, context.requested_model),
+            reservation=context.reservation,
         )
         prompt = None
         if facts.prompt is not None:
@@ -138,14 +126,15 @@ class Bridge:
         bill = Bill(self._pricing, provider.name, start.model, started_at, asked)
         interception = Interception(start, began, self._recorder, self._clock, trace, bill)
         # With a key of their own a caller is shown what that key may see, whoever made it.
-        if stores and (facts.background or credential.kind is CredentialKind.CENTRALIZED):
+        is_shared = credential.kind is CredentialKind.CENTRALIZED
+        if route.api in STORED_APIS and facts.store and (is_shared or facts.background):
             interception.store(Storing(self._stored, start, background=facts.background))
-        scope.interception_id = start.id
+        context.scope.interception_id = start.id
         if trace is not None:
             trace.intercept(start, began, streaming=facts.stream)
         used = await self._recorder.start(start)
-        if on_recorded is not None:
-            on_recorded(used)
+        if context.on_recorded is not None:
+            context.on_recorded(used)
         if trace is not None:
             trace.recorded(start.id)
         self._begun += 1

@@ -17,7 +17,6 @@ from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.failure import INTERNAL, of_break, of_gateway
-from aibridged.pipeline.storing import STORED_APIS
 from aibridged.records.facts import Outcome
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.transport.abort import BrokenOffError
@@ -40,31 +39,18 @@ def stage(components: Components, handler: Handler) -> Handler:
         return recorded(context)
 
     async def recorded(context: RequestContext) -> web.StreamResponse:
-        actor, facts, route, policy = context.actor, context.facts, context.route, context.policy
+        actor, policy = context.actor, context.policy
         servers = policy.settings.mcp_servers if policy is not None else None
         key, trace = BridgeKey(actor.id, actor.api_key_id, servers), context.trace
         if trace is not None:
-            trace.acquire(key, route.pattern)
+            trace.acquire(key, context.route.pattern)
         lease = pool.acquire(key)
         context.at_end(lease.release)
         if trace is not None:
             trace.acquired()
         bridge = context.bridge = lease.bridge
         try:
-            interception = context.interception = await bridge.begin(
-                context.request.headers,
-                context.client,
-                facts,
-                route.provider,
-                actor.username,
-                context.credential,
-                context.scope,
-                trace,
-                requested_model=context.requested_model,
-                stores=route.api in STORED_APIS and facts.store,
-                reservation=context.reservation,
-                on_recorded=context.on_recorded,
-            )
+            interception = context.interception = await bridge.begin(context)
         except RecordingFailedError:
             raise GatewayError(RECORDING_FAILED, retry_after=1) from None
         interception.watch = context.watch

@@ -147,7 +147,7 @@ def read_request(api: WireApi, body: bytes, model: str | None = None) -> Request
             instructions, items = request.instructions, request.input
         else:
             return facts_of(request)
-        end = _end(items)
+        end = End((items,)) if isinstance(items, str) else end_in(items) if items else End()
     except msgspec.ValidationError:
         return facts_of(named(read_head(api, body), model), anomalies=UNREADABLE_REQUEST)
     said = said_in(end.texts) if end.texts else SILENT
@@ -160,12 +160,6 @@ def named(request: H, model: str | None) -> H:
         own = _text_of(request.embedding_model) if isinstance(request, Embedding) else None
         request.model = own or model
     return request
-
-
-def _end(items: _Items) -> End:
-    if isinstance(items, str):
-        return End((items,))
-    return end_in(items) if items else End()
 
 
 def _introduction(instructions: msgspec.Raw, items: _Items) -> bytes:
@@ -206,7 +200,7 @@ def request_facts(
         said = SILENT
     session = None
     if api is WireApi.MESSAGES and isinstance(request, Conversation):
-        session = _session_of(request.metadata)
+        session = None if request.metadata is ABSENT else _session_of(request.metadata)
     # The last one names the interception that this one continues.
     answered = tuple(end.results)
     if said.calls:
@@ -240,7 +234,7 @@ def facts_of(
         introduction,
         anomalies,
         max_tokens=_most_tokens(head),
-        choices=_choices(head),
+        choices=1 if head.n is ABSENT and head.best_of is ABSENT else _choices(head),
     )
     more = _stored(head) if isinstance(head, ResponsesHead) else {}
     if head.service_tier is not ABSENT:
@@ -262,8 +256,6 @@ def _most_tokens(head: Head) -> int | None:
 
 def _choices(head: Head) -> int:
     """How many answers are asked for; as many as may be where that isn't readable."""
-    if head.n is ABSENT and head.best_of is ABSENT:  # as nearly always
-        return 1
     fields = [each for each in (head.n, head.best_of) if is_given(each)]
     counts = [_count(each) for each in fields]
     return max((_MANY if each is None else each for each in counts), default=1) or 1
@@ -320,8 +312,6 @@ def _includes_usage(options: msgspec.Raw) -> bool:
 
 def _session_of(metadata: msgspec.Raw) -> str | None:
     """The session in Claude Code's `metadata.user_id`: a JSON object, or `..._session_<id>`."""
-    if metadata is ABSENT:
-        return None
     try:
         user_id = _decode_metadata(metadata).user_id
         user = decode_text(user_id) if len(user_id) <= _MAX_USER else ""
