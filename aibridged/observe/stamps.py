@@ -12,18 +12,25 @@ class Stamps:
     """
 
     def __init__(self, digits: int = _DIGITS, *, local: bool = False) -> None:
-        self._format = f"%s.%0{digits}d"
         self._unit = 10 ** (_DIGITS - digits)  # microseconds
+        self._whole = 10**digits  # of these units, a second
         self._local = local
         self._last = datetime.min.replace(tzinfo=UTC), ""  # a second, and its text
+        self._told = self._last  # the last time of all: the rows of one request share theirs
 
     def __call__(self, at: datetime) -> str:
         """The text of an aware time; the fraction is cut, not rounded."""
+        told, text = self._told
+        if at is told:
+            return text
         second, text = self._last
         within = at - second
         if within.days or within.seconds or at.tzinfo is not second.tzinfo:
             second = at.replace(microsecond=0)
             shown = second.astimezone() if self._local else second
-            text = shown.isoformat(" ", "seconds")[:19]
+            text = f"{shown.isoformat(' ', 'seconds')[:19]}."
             self._last = second, text
-        return self._format % (text, at.microsecond // self._unit)
+        # In two thirds of the time that a format with leading zeros takes.
+        text += str(self._whole + at.microsecond // self._unit)[1:]
+        self._told = at, text
+        return text

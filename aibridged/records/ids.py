@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 
 _FIXED = 7 << 76 | 0b10 << 62  # version and variant
+_VARIANT = 0b10 << 62
 _RANDOM_BITS = 62
 
 
@@ -15,7 +16,32 @@ def uuid7(at: datetime, sequence: int = 0) -> str:
     is written twice is detected. They are unique, not secret: the system's randomness would cost a
     system call each.
     """
-    return _made(int(at.timestamp() * 1000), sequence, random.getrandbits(_RANDOM_BITS))
+    known, _, beginning = _last.told
+    if at is not known:
+        beginning = _last.beginning(at)
+    noise = hex(_VARIANT | random.getrandbits(_RANDOM_BITS))  # with 0x before it
+    digits = f"{sequence:03x}" if sequence else "000"
+    return f"{beginning}{digits}-{noise[2:6]}-{noise[6:]}"
+
+
+class _Last:
+    """How the ids of the last time begin: a request's are of few times. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.told: tuple[datetime | None, int, str] = None, -1, ""
+
+    def beginning(self, at: datetime) -> str:
+        """The milliseconds and the version."""
+        milliseconds = int(at.timestamp() * 1000)
+        _, known, beginning = self.told
+        if milliseconds != known:
+            digits = milliseconds.to_bytes(6).hex()
+            beginning = f"{digits[:8]}-{digits[8:]}-7"
+        self.told = at, milliseconds, beginning
+        return beginning
+
+
+_last = _Last()
 
 
 def made_at(id: str) -> datetime:
