@@ -17,14 +17,15 @@ PREFIXES = ("aib_", "air_")
 # Truncated ones, too, since the rest of a partial secret is worth guessing.
 _WHOLE_OR_CUT = re.compile(r"(ai[br])_([0-9a-z]{10})_[0-9A-Za-z]+")
 # In prose and code this takes a third of the time of looking for each prefix with `in`.
-_prefix_in_text = re.compile("|".join(PREFIXES)).search
+prefix_in = re.compile("|".join(PREFIXES)).search
+"""Finds what tokens begin with in a text; None where there is none, and `blanked` does nothing."""
 _prefix_in_bytes = re.compile("|".join(PREFIXES).encode()).search
 _MAX_DECODINGS = 3
 
 
 def blanked(text: str) -> str:
     """The text with tokens' secrets redacted. Their ids stay: they say which one to revoke."""
-    if _prefix_in_text(text) is None:
+    if prefix_in(text) is None:
         return text
     return _WHOLE_OR_CUT.sub(r"\1_\2_***", text)
 

@@ -1,7 +1,8 @@
 """Times as text: within a second only the fraction is formatted, at a fraction of the cost."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+_SECOND = timedelta(seconds=1)
 _DIGITS = 6  # of microseconds
 
 
@@ -15,21 +16,21 @@ class Stamps:
         self._unit = 10 ** (_DIGITS - digits)  # microseconds
         self._whole = 10**digits  # of these units, a second
         self._local = local
-        self._last = datetime.min.replace(tzinfo=UTC), ""  # a second, and its text
-        self._told = self._last  # the last time of all: the rows of one request share theirs
+        past = datetime.min.replace(tzinfo=UTC)
+        self._last = past, past, ""  # a second, its end and its text
+        self._told = past, ""  # the rows of a request share their times
 
     def __call__(self, at: datetime) -> str:
         """The text of an aware time; the fraction is cut, not rounded."""
         told, text = self._told
         if at is told:
             return text
-        second, text = self._last
-        within = at - second
-        if within.days or within.seconds or at.tzinfo is not second.tzinfo:
+        second, end, text = self._last
+        if not second <= at < end or at.tzinfo is not second.tzinfo:
             second = at.replace(microsecond=0)
             shown = second.astimezone() if self._local else second
             text = f"{shown.isoformat(' ', 'seconds')[:19]}."
-            self._last = second, text
+            self._last = second, second + _SECOND, text
         # In two thirds of the time that a format with leading zeros takes.
         text += str(self._whole + at.microsecond // self._unit)[1:]
         self._told = at, text

@@ -1,7 +1,7 @@
 """FIFO queue of facts to be written."""
 
 import threading
-from collections import deque
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from aibridged.records.facts import Fact, InterceptionEnd, InterceptionStart, ToolUsageRecord
@@ -14,9 +14,9 @@ class FactQueue:
     """
 
     def __init__(self) -> None:
-        self._facts: deque[Fact] = deque()
-        self._runs: deque[tuple[str, int]] = deque()  # callers of the facts, in runs
-        self._counts: dict[str, int] = {}
+        self._facts: list[Fact] = []
+        self._callers: list[str] = []  # of the facts
+        self._counts: defaultdict[str, int] = defaultdict(int)  # the same, counted
         self._counting = threading.Lock()
 
     def __len__(self) -> int:
@@ -24,9 +24,10 @@ class FactQueue:
 
     def put(self, facts: Sequence[Fact], initiator_id: str = "") -> None:
         """Append facts."""
+        count = len(facts)
         with self._counting:
-            self._counts[initiator_id] = self._counts.get(initiator_id, 0) + len(facts)
-            self._runs.append((initiator_id, len(facts)))
+            self._counts[initiator_id] += count
+            self._callers += (initiator_id,) * count
         self._facts.extend(facts)
 
     def waiting_of(self, initiator_id: str) -> int:
@@ -56,18 +57,13 @@ class FactQueue:
 
     def drop(self, count: int) -> None:
         """Remove the first facts: they are written, or kept elsewhere."""
-        for _ in range(count):
-            self._facts.popleft()
+        del self._facts[:count]
         with self._counting:
-            while count:
-                initiator_id, run = self._runs.popleft()
-                dropped = min(run, count)
-                if dropped < run:
-                    self._runs.appendleft((initiator_id, run - dropped))
-                count -= dropped
+            for initiator_id, dropped in Counter(self._callers[:count]).items():
                 self._counts[initiator_id] -= dropped
                 if not self._counts[initiator_id]:
                     del self._counts[initiator_id]
+            del self._callers[:count]
 
     def come_before(self, starts: Sequence[InterceptionStart]) -> bool:
         """Whether they are to be written with these starts, to tell what has been spent by then."""

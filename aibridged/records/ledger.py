@@ -12,6 +12,7 @@ count for nobody.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
+from operator import attrgetter
 from typing import Any, Protocol
 
 from aibridged.core.auth import CredentialKind
@@ -23,6 +24,7 @@ from aibridged.records.statements import Statement, Statements
 from aibridged.wire.facts import RUNNING
 
 _BYOK = CredentialKind.BYOK
+_id = attrgetter("id")
 _MAX_OPEN = 20_000
 
 LOCK_LEDGER = """
@@ -132,6 +134,8 @@ class Ledger:
     ) -> None:
         """Charge what has ended; to be called before the rows are updated, once for each."""
         last = [each for each in background if is_charged(each)]
+        if not last:
+            ends = self._settle_open(ends)
         if not ends and not last:
             return
         charges = self._charges([*_ids(ends), *_ids(last)])
@@ -177,8 +181,8 @@ class Ledger:
 
     def keep(self) -> None:
         """The transaction is committed."""
-        for start in self._begun if len(self._open) < _MAX_OPEN else ():
-            self._open[start.id] = start
+        if len(self._open) < _MAX_OPEN:
+            self._open.update(zip(map(_id, self._begun), self._begun, strict=True))
         self._begun = ()
 
     def forget(self) -> None:
@@ -215,6 +219,28 @@ class Ledger:
         added = self._added.setdefault((subject, day), [0, 0])
         added[0] += spent
         added[1] += reserved
+
+    def _settle_open(self, ends: Sequence[InterceptionEnd]) -> Sequence[InterceptionEnd]:
+        """Charge those of open rows without a reservation, as nearly all are; returns the others.
+
+        All are others where one of them comes twice: the second is charged by its difference.
+        """
+        if len({end.interception_id for end in ends}) < len(ends):
+            return ends
+        others = []
+        spent: dict[tuple[str, date], int] = {}
+        for end in ends:
+            start = self._open.get(end.interception_id)
+            if start is None or start.reservation is not None:
+                others.append(end)
+                continue
+            del self._open[end.interception_id]
+            if (cost := end.cost_nanos) and start.credential_kind != _BYOK:
+                of = start.initiator_id, start.started_at.date()
+                spent[of] = spent.get(of, 0) + cost
+        for (initiator, day), amount in spent.items():
+            self._add(user_subject(initiator), day.isoformat(), amount, 0)
+        return others
 
     def _charges(self, interceptions: Sequence[str]) -> dict[str, _Charge]:
         """What interceptions are charged with; those that aren't known to be open are read.

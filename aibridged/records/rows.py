@@ -52,13 +52,33 @@ def _name(text: str | None, length: int) -> str | None:
     return None if text is None else storable(text[:length])
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _caller(
+    username: str | None,
+    api_key_id: str | None,
+    provider: str,
+    provider_name: str,
+    model: str,
+    client: str,
+    user_agent: str | None,
+) -> tuple[str | None, ...]:
+    """What a caller's starts have in common."""
+    return (
+        _name(username, MAX_NAME),
+        _name(api_key_id, MAX_NAME),
+        provider[:MAX_NAME],
+        provider_name[:MAX_NAME],
+        _name(model, MAX_NAME),
+        client[:MAX_CLIENT],
+        _name(user_agent, MAX_USER_AGENT),
+    )
+
+
 def _optional(text: str | None, length: int | None = None) -> str | None:
     return None if text is None else storable(text[:length])
 
 
-def _json(metadata: Metadata) -> str | None:
-    if not metadata:
-        return None
+def _json(metadata: Metadata) -> str:
     clean = {
         name: storable(value) if isinstance(value, str) else value
         for name, value in metadata.items()
@@ -101,28 +121,30 @@ def start_row(
     start: InterceptionStart, parent: Parent, recorder_id: int, time: Time
 ) -> tuple[Any, ...]:
     """The values of `START_COLUMNS`."""
+    session_id, results = start.client_session_id, start.tool_result_ids
     reservation = start.reservation
     return (
         start.id,
         start.initiator_id,
-        _name(start.username, MAX_NAME),
-        _name(start.api_key_id, MAX_NAME),
-        start.provider[:MAX_NAME],
-        start.provider_name[:MAX_NAME],
-        _name(start.model, MAX_NAME),
-        start.client[:MAX_CLIENT],
-        _name(start.user_agent, MAX_USER_AGENT),
-        _optional(start.client_session_id, MAX_NAME),
+        *_caller(
+            start.username,
+            start.api_key_id,
+            start.provider,
+            start.provider_name,
+            start.model,
+            start.client,
+            start.user_agent,
+        ),
+        None if session_id is None else storable(session_id[:MAX_NAME]),
         start.credential_kind,
         _name(start.credential_hint, MAX_CREDENTIAL_HINT),
-        _optional(start.correlating_tool_call_id, MAX_NAME),
-        parent.id,
-        parent.root_id,
+        storable(results[-1][:MAX_NAME]) if results else None,
+        *parent,
         recorder_id,
         time(start.started_at),
-        _json(start.metadata),
-        (reservation and reservation.amount) or None,
-        " ".join(reservation.charged_to) or None if reservation is not None else None,
+        _json(start.metadata) if start.metadata else None,
+        (reservation.amount or None) if reservation is not None else None,
+        (" ".join(reservation.charged_to) or None) if reservation is not None else None,
     )
 
 
@@ -148,11 +170,14 @@ def end_row(end: InterceptionEnd, time: Time) -> tuple[Any, ...]:
         str(end.outcome),  # `value` takes three times as long
         end.usage_partial,
         end.time_to_first_byte_ms,
-        *_error(end),
+        *(_NO_ERROR if end.error_type is None else _error(end)),
         end.cost_nanos,
         end.cost_label,
         end.interception_id,
     )
+
+
+_NO_ERROR: tuple[str | None, ...] = (None,) * len(ERROR_COLUMNS)
 
 
 def _error(failed: InterceptionEnd | BackgroundRecord) -> tuple[str | None, ...]:
@@ -172,10 +197,8 @@ def answered_row(end: InterceptionEnd) -> tuple[Any, ...] | None:
     return storable(end.prompt_response_id[:MAX_ID]), end.interception_id
 
 
-def noted_row(end: InterceptionEnd) -> tuple[Any, ...] | None:
-    """The metadata that the end adds, and the interception's id; None if there is none."""
-    if not end.metadata:
-        return None
+def noted_row(end: InterceptionEnd) -> tuple[Any, ...]:
+    """The metadata that the end adds, and the interception's id."""
     return _json(end.metadata), end.interception_id
 
 
@@ -184,7 +207,7 @@ def _usage_row(usage: TokenUsageRecord, time: Time) -> tuple[Any, ...]:
         usage.id,
         usage.interception_id,
         storable(usage.provider_response_id[:MAX_ID]),
-        _optional(usage.provider_model, MAX_NAME),
+        None if usage.provider_model is None else storable(usage.provider_model[:MAX_NAME]),
         usage.input_tokens,
         usage.output_tokens,
         usage.cache_read_input_tokens,
@@ -192,18 +215,22 @@ def _usage_row(usage: TokenUsageRecord, time: Time) -> tuple[Any, ...]:
         usage.cost_nanos,
         usage.cost_label,
         usage.price_version,
-        _json(usage.metadata),
+        _json(usage.metadata) if usage.metadata else None,
         time(usage.created_at),
     )
 
 
-def _prompt_row(prompt: UserPromptRecord, time: Time) -> tuple[Any, ...]:
+def prompt_row(
+    prompt: UserPromptRecord, time: Time, response_id: str | None = None
+) -> tuple[Any, ...]:
+    """The row of a prompt, with its response's id where that is known by now."""
+    answer = prompt.provider_response_id if response_id is None else response_id
     return (
         prompt.id,
         prompt.interception_id,
-        storable(prompt.provider_response_id[:MAX_ID]),
+        storable(answer[:MAX_ID]) if answer else "",
         storable(prompt.prompt),
-        _json(prompt.metadata),
+        _json(prompt.metadata) if prompt.metadata else None,
         time(prompt.created_at),
     )
 
@@ -220,7 +247,7 @@ def _tool_row(tool: ToolUsageRecord, time: Time) -> tuple[Any, ...]:
         _optional(tool.invocation_error),
         _optional(tool.provider_tool_call_id, MAX_NAME),
         _optional(tool.provider_item_id, MAX_ID),
-        _json(tool.metadata),
+        _json(tool.metadata) if tool.metadata else None,
         time(tool.created_at),
     )
 
@@ -230,7 +257,7 @@ def _thought_row(thought: ModelThoughtRecord, time: Time) -> tuple[Any, ...]:
         thought.id,
         thought.interception_id,
         storable(thought.content),
-        _json(thought.metadata),
+        _json(thought.metadata) if thought.metadata else None,
         time(thought.created_at),
     )
 
@@ -279,7 +306,7 @@ def object_key(object_id: str) -> str:
 
 ROWS: dict[type, tuple[sa.Table, Callable[[Any, Time], tuple[Any, ...]]]] = {
     TokenUsageRecord: (schema.token_usages, _usage_row),
-    UserPromptRecord: (schema.user_prompts, _prompt_row),
+    UserPromptRecord: (schema.user_prompts, prompt_row),
     ToolUsageRecord: (schema.tool_usages, _tool_row),
     ModelThoughtRecord: (schema.model_thoughts, _thought_row),
     StoredObjectRecord: (schema.stored_objects, _stored_object_row),

@@ -5,7 +5,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from types import NoneType
 from typing import Any
 
@@ -57,7 +56,8 @@ class SqliteBackend:
         self._busy_timeout_ms = 0
         self._wal_restarts = True
         self._changes_before = 0
-        self._stamps = Stamps()
+        # In the format of SQLAlchemy's DateTime. All times come from the clock, in UTC.
+        self.time = Stamps().__call__
         self._aside: list[sqlite3.Connection] = []
         self._aside_is_stale = True
         self._aside_lock = threading.Lock()
@@ -114,10 +114,6 @@ class SqliteBackend:
 
     def changed(self, sql: str, parameters: Sequence[Any]) -> int:
         return self._connection.execute(sql, parameters).rowcount
-
-    def time(self, at: datetime) -> str:
-        # In the format of SQLAlchemy's DateTime. All times come from the clock, in UTC.
-        return self._stamps(at)
 
     def day(self, stored: str) -> str:
         return stored[:_ISO_DAY]

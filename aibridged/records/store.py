@@ -5,12 +5,12 @@ again: so a batch whose commit was not confirmed can be written once more.
 """
 
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-import msgspec
 import sqlalchemy as sa
 
 from aibridged.clock import Clock, SystemClock
@@ -31,6 +31,7 @@ from aibridged.records.rows import (
     background_values,
     end_row,
     noted_row,
+    prompt_row,
     start_row,
 )
 from aibridged.records.schema import MAX_NAME
@@ -219,43 +220,43 @@ class Store:
             ledger.started(starts)
             self._hours.changed_late(backend, starts)
             return _NO_ADMISSIONS
-        rows: dict[type, list[Sequence[Any]]] = {}
-        ends: list[InterceptionEnd] = []
+        time, rows = backend.time, defaultdict[type, list[Sequence[Any]]](list)
+        ends = [fact for fact in facts if isinstance(fact, InterceptionEnd)]
+        rows_of_ends, answered, noted = [], [], []
         background: list[BackgroundRecord] = []
-        answered, noted = [], []
-        answers: dict[str | None, str] = {
-            fact.interception_id: fact.prompt_response_id
-            for fact in facts
-            if type(fact) is InterceptionEnd and fact.prompt_response_id is not None
+        answers = {
+            end.interception_id: end.prompt_response_id
+            for end in ends
+            if end.prompt_response_id is not None
         }
         for fact in facts:
-            kind = type(fact)
-            if isinstance(fact, UserPromptRecord) and fact.interception_id in answers:
-                # One statement less than to insert it now and update it later.
-                answer = answers.pop(fact.interception_id)
-                fact = msgspec.structs.replace(fact, provider_response_id=answer)
-            if kind in ROWS:
-                rows.setdefault(kind, []).append(ROWS[kind][1](fact, backend.time))
-            elif isinstance(fact, InterceptionEnd):
-                ends.append(fact)
+            if isinstance(fact, InterceptionEnd):
+                rows_of_ends.append(end_row(fact, time))
                 if fact.interception_id in answers and (row := answered_row(fact)) is not None:
                     answered.append(row)
-                if (row := noted_row(fact)) is not None:
-                    noted.append(row)
+                if fact.metadata:
+                    noted.append(noted_row(fact))
+            elif isinstance(fact, UserPromptRecord):
+                # One statement less than to insert it now and update it later.
+                answer = answers.pop(fact.interception_id, None)
+                rows[UserPromptRecord].append(prompt_row(fact, time, answer))
             elif isinstance(fact, BackgroundRecord):
                 background.append(fact)
+            else:
+                kind = type(fact)
+                rows[kind].append(ROWS[kind][1](fact, time))
         ledger.begin(starts, ends, background)
         for kind, values in rows.items():
             backend.execute_many(self._sql.inserts[kind], values)
         begun = {start.id for start in starts} if ends else ()
         ended = {end.interception_id for end in ends} if begun else ()
         # An end leaves room for the starts, unless it is of one of them.
-        ledger.settle([end for end in ends if end.interception_id not in begun], background)
+        others = [end for end in ends if end.interception_id not in begun] if begun else ends
+        ledger.settle(others, background)
         admissions, recorded = self._insert_starts(starts, ended)
         if begun:
             ledger.settle([end for end in ends if end.interception_id in begun])
         if ends:
-            rows_of_ends = [end_row(end, backend.time) for end in ends]
             backend.execute_many(self._sql.end.sql, rows_of_ends)
         if answered:
             backend.execute_many(self._sql.answer_prompt.sql, answered)
@@ -281,18 +282,22 @@ class Store:
         return admissions, recorded
 
     def _insert(self, starts: Sequence[InterceptionStart]) -> None:
-        rows = [self._start_row(one) for one in starts]
+        time, owner = self._backend.time, self.recorder_id
+        rows = [
+            start_row(
+                one,
+                self._parent(one) if one.tool_result_ids else _NO_PARENT,
+                one.recorder_id or owner,
+                time,
+            )
+            for one in starts
+        ]
         self._backend.execute_many(self._sql.insert_start, rows)
 
-    def _start_row(self, start: InterceptionStart) -> Sequence[Any]:
-        parent = _NO_PARENT
-        if start.tool_result_ids and (call := start.correlating_tool_call_id):
-            parent = self._parent(call, start.initiator_id)
-        owner = start.recorder_id or self.recorder_id
-        return start_row(start, parent, owner, self._backend.time)
-
-    def _parent(self, call: str, initiator: str) -> Parent:
-        sql = self._sql.parent
+    def _parent(self, start: InterceptionStart) -> Parent:
+        sql, call, initiator = self._sql.parent, start.tool_result_ids[-1], start.initiator_id
+        if not call:
+            return _NO_PARENT
         for id, root_id in self._backend.execute(
             sql.sql, sql.row(call=storable(call[:MAX_NAME]), initiator=initiator)
         ):

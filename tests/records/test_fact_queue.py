@@ -51,7 +51,7 @@ def test_whose_facts_wait_is_counted(new_facts):
         counts.append((queue.waiting_of("one"), queue.waiting_of("two"), queue.waiting_of("x")))
         queue.drop(3)
     assert counts == [(8, 4, 0), (5, 4, 0), (4, 2, 0), (3, 0, 0)]
-    assert (len(queue), queue._counts, len(queue._runs)) == (0, {}, 0), "nobody is remembered"
+    assert (len(queue), queue._counts, len(queue._callers)) == (0, {}, 0), "nobody is remembered"
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,13 @@ def test_without_limits_the_end_alone_counts(database, store, new_start, counter
     assert counters() == {(USER, "2026-01-01"): (7, 0)}
 
 
+def test_an_end_that_comes_twice_is_charged_by_its_difference(store, new_start, counters):
+    start, other = new_start(), new_start()
+    store.write([start, other], [])
+    store.write([], [end(start, 7), end(other, 30), end(start, 9)])
+    assert counters() == {(USER, "2026-01-01"): (39, 0)}
+
+
 def test_what_has_no_cost_counts_for_nothing(store, new_start, counters):
     start = new_start()
     store.write([start], [end(start)])
