@@ -22,13 +22,14 @@ class FactQueue:
     def __len__(self) -> int:
         return len(self._facts)
 
-    def put(self, facts: Sequence[Fact], initiator_id: str = "") -> None:
-        """Append facts."""
+    def put(self, facts: Sequence[Fact], initiator_id: str = "") -> int:
+        """Append facts; returns how many are queued."""
         count = len(facts)
         with self._counting:
             self._counts[initiator_id] += count
             self._callers += (initiator_id,) * count
         self._facts.extend(facts)
+        return len(self._facts)
 
     def waiting_of(self, initiator_id: str) -> int:
         """How many queued facts are of one caller's requests."""

@@ -110,6 +110,9 @@ def settle_starts(waiting: Sequence[Waiting], admissions: Mapping[str, Admission
 
     The admissions are those of starts with a reservation, by id.
     """
+    if not admissions:  # as nearly always
+        settle([one.committed for one in waiting], result=())
+        return
     for one in waiting:
         admission = admissions.get(one.start.id, ())
         if isinstance(admission, BudgetExceededError):

@@ -169,7 +169,10 @@ class Recorder:
             RecordingFailedError: it can't be committed, and the request must not go upstream.
             BudgetExceededError: its reservation isn't allowed, and it isn't recorded.
         """
-        if self._closed or self.stats.refuses or not self._has_room_for(start.initiator_id):
+        has_room = self._facts.has_room_for(
+            start.initiator_id, self.queue_length, self._queue_limit
+        )
+        if self._closed or self.stats.refuses or not has_room:
             self.stats.starts_refused += 1
             raise RecordingFailedError
         began = self._clock.monotonic()
@@ -201,9 +204,6 @@ class Recorder:
         self.stats.start_waits.observe((), now - began)
         return now
 
-    def _has_room_for(self, initiator_id: str) -> bool:
-        return self._facts.has_room_for(initiator_id, self.queue_length, self._queue_limit)
-
     def record(self, *facts: Fact, initiator_id: str = "") -> None:
         """Queue facts of an interception whose start is committed; never waits, loses nothing.
 
@@ -223,11 +223,11 @@ class Recorder:
                 self._loop.call_soon(self._write_journal)
         else:
             self._journal.append(facts)
-        self._facts.put(facts, initiator_id)
+        queued = self._facts.put(facts, initiator_id)
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_later(self._linger, self._flush_unless_more_come, self._started)
-        elif self._longer is not None and len(self._facts) >= ENOUGH:
+        elif queued >= ENOUGH and self._longer is not None:
             self._longer.cancel()
             self._longer = None
             self._loop.call_soon(self._flush)
