@@ -72,10 +72,6 @@ _PARTS = {
 _MAKERS = {"copilot": "github-copilot"}
 
 
-_Cards = tuple[tuple[time, RateCard | None], ...]
-"""Each with the time from which it counts."""
-
-
 class _Place(NamedTuple):
     """Where the table has a provider's prices."""
 
@@ -128,8 +124,16 @@ class PriceBook:
             return None
         if at.tzinfo is not UTC:
             at = at.astimezone(UTC)
-        found = self._cards(provider, model, at.toordinal())
-        return _at_time(found, at.time()) if isinstance(found, tuple) else found
+        cards = self._cards(provider, model, at.date())
+        found = cards[0][1]
+        if len(cards) == 1:  # as most models have: their prices are the same all day
+            return found
+        now = at.time()
+        for start, card in cards[1:]:
+            if start > now:
+                break
+            found = card
+        return found
 
     def place(self, provider: str) -> "tuple[Provider | None, bool]":
         """The provider in the table, and whether that is a guess by the API that it speaks."""
@@ -148,10 +152,11 @@ class PriceBook:
                 return _Place(each, False)
         return _Place(self._by_id.get(_MAKERS.get(settings.type, settings.type)), True)
 
-    def _cards_of(self, provider: str, model: str, day: int) -> "RateCard | _Cards | None":
-        """The card of a day, or those of one on which prices change, from the first on."""
-        cards = tuple(self._of_day(provider, model, date.fromordinal(day)))
-        return cards if len(cards) > 1 else cards[0][1]
+    def _cards_of(
+        self, provider: str, model: str, day: date
+    ) -> Sequence[tuple[time, RateCard | None]]:
+        """The cards of a day, each with the time from which it counts."""
+        return tuple(self._of_day(provider, model, day))
 
     def _of_day(
         self, provider: str, model: str, day: date
@@ -184,15 +189,6 @@ class PriceBook:
             if has_begun and of.provider in (None, provider) and each.fits_model(model):
                 return each
         return None
-
-
-def _at_time(cards: _Cards, now: time) -> RateCard | None:
-    found = cards[0][1]
-    for start, card in cards[1:]:
-        if start > now:
-            break
-        found = card
-    return found
 
 
 def _of_any(dollars: Decimal) -> RateCard:

@@ -24,7 +24,7 @@ from aibridged.config.private_file import open_private
 from aibridged.gateway_tokens import may_hold_token
 from aibridged.records.facts import Fact, InterceptionEnd
 from aibridged.records.spool import SpoolError, fact_line
-from aibridged.records.truncation import TEXTS, cut_short, with_texts
+from aibridged.records.truncation import TEXTS, cut_short
 
 JOURNAL_FILE = "journal.jsonl"
 """Its name in the state directory."""
@@ -197,10 +197,11 @@ class Journal:
 def _encode(facts: Sequence[Fact]) -> bytes:
     """The facts as lines, with texts that may be written; see `spool.fact_line`."""
     length = 0
-    for fact in with_texts(facts):
-        for name, _ in TEXTS[type(fact)]:
-            if (text := getattr(fact, name)) is not None:
-                length += len(text)
+    for fact in facts:
+        if (names := TEXTS.get(type(fact))) is not None:
+            for name, _ in names:
+                if (text := getattr(fact, name)) is not None:
+                    length += len(text)
     if length <= MAX_TEXT:
         try:
             lines = _encode_lines(facts)

@@ -12,7 +12,6 @@ count for nobody.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
-from operator import attrgetter
 from typing import Any, Protocol
 
 from aibridged.core.auth import CredentialKind
@@ -24,7 +23,6 @@ from aibridged.records.statements import Statement, Statements
 from aibridged.wire.facts import RUNNING
 
 _BYOK = CredentialKind.BYOK
-_id = attrgetter("id")
 _MAX_OPEN = 20_000
 
 LOCK_LEDGER = """
@@ -181,8 +179,8 @@ class Ledger:
 
     def keep(self) -> None:
         """The transaction is committed."""
-        if len(self._open) < _MAX_OPEN:
-            self._open.update(zip(map(_id, self._begun), self._begun, strict=True))
+        for start in self._begun if len(self._open) < _MAX_OPEN else ():
+            self._open[start.id] = start
         self._begun = ()
 
     def forget(self) -> None:

@@ -49,9 +49,11 @@ def response_records(
     response_id = (response.response_id or "")[:MAX_ID]
     records: list[TokenUsageRecord | ModelThoughtRecord | ToolUsageRecord] = []
     usage = response.usage
-    for number, used in enumerate((usage, *usage.additional) if usage is not None else ()):
+    usages = () if usage is None else (usage, *usage.additional) if usage.additional else (usage,)
+    for number, used in enumerate(usages):
         priced = price(used)
-        cost = priced.cost
+        cost, source = priced.cost, priced.source
+        amount, label = (None, None) if cost is None else (cost.amount, str(cost.label))
         records.append(
             TokenUsageRecord(
                 id=uuid7(created_at, number),
@@ -63,9 +65,9 @@ def response_records(
                 output_tokens=used.output,
                 cache_read_input_tokens=used.cache_read,
                 cache_write_input_tokens=used.cache_write,
-                cost_nanos=cost and cost.amount,
-                cost_label=cost and str(cost.label),
-                price_version=priced.source and priced.source[:MAX_PRICE_VERSION],
+                cost_nanos=amount,
+                cost_label=label,
+                price_version=source and source[:MAX_PRICE_VERSION],
                 metadata=_details(used, priced),
             )
         )

@@ -79,11 +79,12 @@ def _optional(text: str | None, length: int | None = None) -> str | None:
 
 
 def _json(metadata: Metadata) -> str:
-    clean = {
-        name: storable(value) if isinstance(value, str) else value
-        for name, value in metadata.items()
-    }
-    return _encode_json(clean).decode()
+    if str in map(type, metadata.values()):
+        metadata = {
+            name: storable(value) if isinstance(value, str) else value
+            for name, value in metadata.items()
+        }
+    return _encode_json(metadata).decode()
 
 
 class Parent(NamedTuple):

@@ -10,7 +10,6 @@ way.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -33,7 +32,6 @@ SETTLED_S = 600.0
 LATE_S = 300.0
 
 _COUNTED = (InterceptionEnd, BackgroundRecord, TokenUsageRecord)
-_id, _interception_id = attrgetter("id"), attrgetter("interception_id")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -65,9 +63,6 @@ class LateRecords:
             self._until = over + HOUR + timedelta(seconds=LATE_S)
             self._first = first_id(over)
         first = self._first
-        ids = (*map(_id, starts), *filter(None, map(_interception_id, facts)))
-        if min(ids, default=first) >= first:  # as nearly always
-            return ()
         late = {start.id for start in starts if start.id < first}
         for fact in facts:
             id = fact.interception_id

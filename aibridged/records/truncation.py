@@ -7,10 +7,9 @@ loop must get it in between.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from itertools import compress
 from typing import TypeVar
 
 import msgspec
@@ -41,11 +40,6 @@ TEXTS: Mapping[type, Sequence[tuple[str, str]]] = {
 T = TypeVar("T", bound=Fact)
 
 
-def with_texts(facts: Sequence[Fact]) -> Iterator[Fact]:
-    """Those of the facts that have texts."""
-    return compress(facts, map(TEXTS.__contains__, map(type, facts)))
-
-
 class Truncator:
     """Truncates the texts of records to `max_bytes` of UTF-8, which may be changed.
 
@@ -61,8 +55,10 @@ class Truncator:
     def may_truncate(self, *facts: Fact) -> bool:
         """Cheap test whether `truncate` may have to change a record (false positives only)."""
         short = self.max_bytes // MAX_ENCODED
-        for fact in with_texts(facts):
-            for name, mark in TEXTS[type(fact)]:
+        for fact in facts:
+            if (names := TEXTS.get(type(fact))) is None:
+                continue
+            for name, mark in names:
                 text: str | None = getattr(fact, name)
                 # Nearly all are short, which the first comparison shows.
                 if (
