@@ -19,6 +19,7 @@ DOLLAR = 10**9
 MAX_AMOUNT = 10_000 * DOLLAR
 """More than any response costs; SQLite refuses sums that exceed 63 bits."""
 _MILLION = 10**6
+_HALF = _MILLION // 2
 
 STANDARD, BATCH, FLEX, PRIORITY, FAST = "standard", "batch", "flex", "priority", "fast"
 TIERS = (STANDARD, BATCH, FLEX, PRIORITY, FAST)
@@ -199,12 +200,14 @@ def cost(
     if given is None or generated is None:
         return UNPRICED
     total = given + generated + (rates.request or 0)
-    searches = usage.extra.get("web_search_requests", 0) + web_searches
-    if searches and rates.web_search is None:
-        reasons.append(Reason.TOOL)
-    elif searches:
-        total += searches * (rates.web_search or 0)
-    amount = min((total + _MILLION // 2) // _MILLION, MAX_AMOUNT)
+    if searches := usage.extra.get("web_search_requests", 0) + web_searches:
+        if rates.web_search is None:
+            reasons.append(Reason.TOOL)
+        else:
+            total += searches * rates.web_search
+    amount = (total + _HALF) // _MILLION
+    if amount > MAX_AMOUNT:
+        amount = MAX_AMOUNT
     if not reasons:
         return Cost(amount, Label.EXACT)
     return Cost(amount, Label.ESTIMATED, tuple(sorted({*reasons})))

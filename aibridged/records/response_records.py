@@ -53,7 +53,6 @@ def response_records(
     for number, used in enumerate(usages):
         priced = price(used)
         cost, source = priced.cost, priced.source
-        amount, label = (None, None) if cost is None else (cost.amount, str(cost.label))
         records.append(
             TokenUsageRecord(
                 id=uuid7(created_at, number),
@@ -65,8 +64,8 @@ def response_records(
                 output_tokens=used.output,
                 cache_read_input_tokens=used.cache_read,
                 cache_write_input_tokens=used.cache_write,
-                cost_nanos=amount,
-                cost_label=label,
+                cost_nanos=None if cost is None else cost.amount,
+                cost_label=None if cost is None else str(cost.label),
                 price_version=source and source[:MAX_PRICE_VERSION],
                 metadata=_details(used, priced),
             )

@@ -52,6 +52,7 @@ class SqliteBackend:
         self._file: tuple[int, int] | None = None
         self._recorder_id = recorder_id
         self._connection: sqlite3.Connection
+        self._run: Callable[..., object]  # its cursor's: a new one costs as much as a BEGIN
         self._close: Callable[[], None] = lambda: None
         self._busy_timeout_ms = 0
         self._wal_restarts = True
@@ -70,6 +71,7 @@ class SqliteBackend:
         self._aside_is_stale = True
         connection = self._engine_connection()
         self._connection, self._close = connection, connection.close
+        self._run = connection.cursor().execute
         (self._busy_timeout_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
         connection.execute("PRAGMA busy_timeout = 0")
         self._restart_wal()
@@ -91,11 +93,11 @@ class SqliteBackend:
         # The first commit after a checkpoint flushes the WAL's header to the disk.
         if self._wal_restarts or self._file_in_place() != self._file:
             return False
-        self._connection.execute(_BEGIN)
+        self._run(_BEGIN)
         return True
 
     def commit(self) -> None:
-        self._connection.execute("COMMIT")
+        self._run("COMMIT")
         if self._wal_restarts:
             self._wal_restarts = self._connection.total_changes == self._changes_before
 
@@ -108,7 +110,7 @@ class SqliteBackend:
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         if len(rows) == 1:
-            self._connection.execute(sql, rows[0])
+            self._run(sql, rows[0])
         else:
             self._connection.executemany(sql, rows)
 
