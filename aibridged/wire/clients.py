@@ -110,7 +110,7 @@ WAITING_TOOLS = frozenset(
 _TELLING = tuple(sorted({istr(name) for client in _CLIENTS for name, _ in client.headers}))
 # In a form that headers are looked up by at once.
 _SESSIONS = {client.name: tuple(map(istr, client.sessions)) for client in _CLIENTS}
-_USER_AGENT = istr("User-Agent")
+USER_AGENT = istr("User-Agent")
 
 # Claude Code's, of the agents that it starts beside the main one.
 _AGENT = "X-Claude-Code-Agent-Id"
@@ -128,7 +128,7 @@ def identify(
     `session_id` the one in the body's `metadata.user_id`, which is believed from Claude Code alone.
     A session header is believed only from the client that is known to send it.
     """
-    agent = headers.get(_USER_AGENT, "")
+    agent = headers.get(USER_AGENT, "")
     client, telling = (_named if len(agent) <= _MAX_AGENT else _named.__wrapped__)(agent)
     if telling and any(map(headers.__contains__, telling)):
         client = _told(agent, headers)
