@@ -255,8 +255,9 @@ async def test_limits_record_and_requests_hold(drill):
     await asyncio.to_thread(drill.postgres.primary.stop)
     await drill.phase("PostgreSQL is dead", none_ready=True)
     await asyncio.to_thread(drill.postgres.primary.start)
-    await drill.phase("PostgreSQL is back", PHASE_S + 2, none_ready=True)
     await drill.all_are_ready()
+    seen = await drill.phase("PostgreSQL is back", none_ready=True)
+    assert seen.answers["200"]
 
     await asyncio.to_thread(drill.postgres.primary.kill)
     await drill.phase("its primary is killed", none_ready=True)
@@ -268,7 +269,8 @@ async def test_limits_record_and_requests_hold(drill):
     assert any(drill.spooled())
     await asyncio.to_thread(drill.postgres.standby.promote)
     await drill.all_are_ready()
-    await drill.phase("the standby is promoted")
+    seen = await drill.phase("the standby is promoted", none_ready=True)
+    assert seen.answers["200"]
     assert not any(drill.spooled())
 
     for each in drill.replicas:
