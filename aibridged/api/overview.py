@@ -9,6 +9,7 @@ from aibridged.api import overview_shapes as shapes
 from aibridged.api.filters import BadFilterError
 from aibridged.api.overview_range import Range, Span, read_range
 from aibridged.records.database import Connection
+from aibridged.records.extent import record_begins
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.usage import find_usage
@@ -17,7 +18,6 @@ from aibridged.records.usage_over_time import (
     find_series,
     find_unpriced,
     find_usual,
-    record_begins,
     total,
 )
 from aibridged.records.usage_refusals import counts_refusals, most_refused

@@ -1,20 +1,26 @@
 """Usage in total, tokens and what they cost, and refusals, by what they are grouped by."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from aibridged.core.money import NanoDollars
 from aibridged.core.prices import Label
+from aibridged.records.extent import record_begins, record_ends
 from aibridged.records.filters import group_members, groups, resolved
 from aibridged.records.query_results import Filter, Usage, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS
 from aibridged.records.usage_parts import INITIATOR, INTERCEPTIONS, NONE, Parts, key_of
 from aibridged.records.usage_refusals import counts_refusals, refused
+from aibridged.records.usage_spans import DAYS, HOUR
 from aibridged.records.usage_sums import SUMS
 
-_TIMES = (UsageBy.DAY, UsageBy.HOUR)
+_TIMES = {UsageBy.DAY: timedelta(days=1), UsageBy.HOUR: HOUR}
+_MORE = 4
+"""If a time has too few totals for a page, so many times as much is looked at."""
 OVERLAPPING = (UsageBy.MODEL, UsageBy.GROUP)
 """In which an interception may count more than once."""
 _TOTAL = "TOTAL"
@@ -32,15 +38,49 @@ def find_usage(
     once. `sort` is a dimension, or the name of a number of a `Usage`; by default those with the
     most tokens are first, and times newest first.
     """
-    is_refused_known = counts_refusals(by, wanted)
-    found = _found(connection, by, wanted, is_refused_known)
-    statement = sa.select(found).order_by(*_order(found, by, sort)).limit(wanted.limit)
-    totals = [_of_row(row, by, is_refused_known) for row in connection.execute(statement)]
+    with_refusals = counts_refusals(by, wanted)
+    find = _newest if by and by[0] in _TIMES and sort in (None, by[0]) else _first
+    totals = find(connection, by, wanted, with_refusals, sort)
     if not by and totals:
         return totals, totals[0]
     # Longer spans tell it than tell what is asked by day, and each interception counts once.
-    whole = sa.select(_found(connection, [], wanted, is_refused_known))
-    return totals, _of_row(connection.execute(whole).one(), [], is_refused_known)
+    [whole] = _first(connection, [], replace(wanted, limit=1), with_refusals)
+    return totals, whole
+
+
+def _first(
+    connection: sa.Connection,
+    by: Sequence[UsageBy],
+    wanted: Filter,
+    with_refusals: bool,
+    sort: str | None = None,
+) -> list[Usage]:
+    """The page of those that are first."""
+    found = _found(connection, by, wanted, with_refusals)
+    statement = sa.select(found).order_by(*_order(found, by, sort)).limit(wanted.limit)
+    return [_of_row(row, by, with_refusals) for row in connection.execute(statement)]
+
+
+def _newest(
+    connection: sa.Connection,
+    by: Sequence[UsageBy],
+    wanted: Filter,
+    with_refusals: bool,
+    sort: str | None,
+) -> list[Usage]:
+    """The same, whose order begins with the time, by walking back until the page is full."""
+    begins, ends = (find(connection, wanted.owner) for find in (record_begins, record_ends))
+    if begins is not None and ends is not None:
+        ends = min(ends, wanted.started_before or ends)
+        begins = max(begins, wanted.started_after or begins)
+        step, steps = _TIMES[by[0]], wanted.limit
+        while steps < (ends - begins) // step:
+            since = DAYS.of((ends - steps * step).astimezone(UTC))
+            page = _first(connection, by, replace(wanted, started_after=since), with_refusals, sort)
+            if len(page) == wanted.limit:
+                return page
+            steps *= _MORE
+    return _first(connection, by, wanted, with_refusals, sort)
 
 
 def stream_usage(

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from aibridged.records.filters import PARTS, conditions, resolved
+from aibridged.records.filters import resolved
 from aibridged.records.query_results import Filter, Usage, UsageBy
-from aibridged.records.schema import TOKEN_COUNTS, interceptions
+from aibridged.records.schema import TOKEN_COUNTS
 from aibridged.records.usage import COUNTS, OVERLAPPING, made, stream_usage, summed
 from aibridged.records.usage_parts import Parts
 from aibridged.records.usage_spans import HOUR, hour_of
@@ -65,16 +65,6 @@ class UnpricedModel(NamedTuple):
     provider: str
     model: str
     number: int
-
-
-def record_begins(connection: sa.Connection, owner: str | None) -> datetime | None:
-    """When the first interception started that is still on record: of everybody, or of a person."""
-    started, of_owner = interceptions.c.started_at, [*conditions(Filter(owner=owner))]
-    found = (
-        connection.scalar(sa.select(started).where(part, *of_owner).order_by(started).limit(1))
-        for part in PARTS
-    )
-    return min((at for at in found if at is not None), default=None)
 
 
 def find_series(

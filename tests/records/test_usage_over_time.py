@@ -13,7 +13,6 @@ from aibridged.records.usage_over_time import (
     find_series,
     find_unpriced,
     find_usual,
-    record_begins,
 )
 from aibridged.records.usage_summaries import INTERVAL_S, Summaries
 from aibridged.records.viewer import NO_TEXTS
@@ -131,7 +130,6 @@ def test_hours_and_failures_are_the_same_summed_up(reading, add, fail, clock, su
 def test_nothing_is_no_series(reading):
     assert series(reading) == {"all": []}
     with reading() as connection:
-        assert record_begins(connection, None) is None
         assert find_usual(connection, Filter(), WALL_START, None) is None
 
 
@@ -149,7 +147,6 @@ def test_what_is_usual(reading, add, clock, days, same_weekday):
         clock.advance(11 * 3600)
     now = clock.wall() + timedelta(hours=12, minutes=30)
     with reading() as connection:
-        assert record_begins(connection, None) == first + timedelta(hours=1)
         found = find_usual(connection, Filter(owner=ANN), now, first)
     counted = [0, 7, 14, 21] if same_weekday else [*range(days)][-14:]
     middle = (counted[len(counted) // 2] + counted[(len(counted) - 1) // 2]) / 2

@@ -3,6 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -223,6 +224,21 @@ def test_answers_are_those_of_the_interceptions(database, query, clock, fill, su
     assert [answer(query, *each) for each in asked] == before
     by, wanted = asked[0]
     assert list(query.each_usage(by, wanted)) == query.usage(by, wanted)
+
+
+def test_pages_are_how_the_whole_begins(database, query, clock, fill, summaries):
+    chance = random.Random(database.engine.dialect.name)
+    people = fill(chance)
+    clock.advance(SPAN.total_seconds() - 86_400)
+    summaries()
+    for number, (by, wanted) in enumerate(questions(chance, people, 20)):
+        by = [(UsageBy.DAY, UsageBy.HOUR)[number % 2], *by][: 1 + number % 3]
+        by = list(dict.fromkeys(by))
+        for sort in (None, by[0], "cost"):
+            whole, total = query.usage_and_total(by, wanted, sort)
+            for limit in (1, 3, 12):
+                page = query.usage_and_total(by, msgspec.structs.replace(wanted, limit=limit), sort)
+                assert page == (whole[:limit], total)
 
 
 @pytest.fixture
