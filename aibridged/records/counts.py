@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from aibridged.records.filters import PARTS, conditions
+from aibridged.records.filters import PARTS, conditions, parts_of
 from aibridged.records.query_results import Filter
 from aibridged.records.schema import interceptions
 from aibridged.records.session_rows import keys_of
@@ -28,7 +28,7 @@ UNKNOWN = Counted(0, is_exact=False)
 
 def count_interceptions(connection: sa.Connection, wanted: Filter) -> Counted:
     """How many interceptions match."""
-    each = (sa.select(_I.id).where(part, *conditions(wanted)) for part in PARTS)
+    each = (sa.select(_I.id).where(part, *conditions(wanted)) for part in parts_of(wanted))
     return _counted(connection, each)
 
 
@@ -51,7 +51,8 @@ def count_sessions(connection: sa.Connection, wanted: Filter) -> Counted:
         other.c.id.in_(sa.select(_I.id).where(still_open, *conditions(wanted))), ~known
     )
     old = sa.select(*keys_of(interceptions)).where(ended, *conditions(wanted))
-    return _counted(connection, (each.distinct() for each in (old, new)))
+    found = (new,) if wanted.status == "open" else (old, new)
+    return _counted(connection, (each.distinct() for each in found))
 
 
 def _counted(connection: sa.Connection, statements: Iterable[sa.Select[Any]]) -> Counted:

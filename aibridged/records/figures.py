@@ -86,9 +86,7 @@ class Figures:
         """The usernames on record, sorted."""
         return self._names(_I.username, wanted, initiator)
 
-    def _names(
-        self, column: sa.ColumnElement[str], wanted: Names, initiator: str | None
-    ) -> list[str]:
+    def _names(self, column: sa.Column[str], wanted: Names, initiator: str | None) -> list[str]:
         with self._connect() as connection:
             return find_names(connection, column, wanted, initiator)
 

@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from aibridged.records.pruning_conditions import since_month, until_month
 from aibridged.records.query_results import Filter
@@ -24,6 +26,31 @@ group_members = sa.table(
 PARTS = (_I.ended_at.is_not(None), _I.ended_at.is_(None))
 
 
+def parts_of(wanted: Filter) -> Sequence[sa.ColumnElement[bool]]:
+    """The parts that what is wanted can be in: no ended one is open.
+
+    SQLite would look at all of them for that.
+    """
+    return PARTS[1:] if wanted.status == "open" else PARTS
+
+
+class _Filtered(FunctionElement[str]):
+    """A text column by whose index SQLite isn't to look: it has no statistics to choose by."""
+
+    inherit_cache = True
+    type = sa.Text()
+
+
+@compiles(_Filtered)
+def _as_it_is(element: _Filtered, compiler: Any, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Filtered, "sqlite")
+def _not_by_index(element: _Filtered, compiler: Any, **options: Any) -> str:
+    return f"+{compiler.process(element.clauses, **options)}"
+
+
 def conditions(
     wanted: Filter, *, by_index: bool = True, of: Any = interceptions.c
 ) -> Iterator[sa.ColumnElement[bool]]:
@@ -35,6 +62,12 @@ def conditions(
 
     def text(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
         return column if by_index else column.concat("")
+
+    person = wanted.owner or wanted.initiator_id or wanted.username
+
+    def beside(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+        # A person's are fewer than those of a model.
+        return text(column) if person is None or not by_index else _Filtered(column)
 
     for id in (wanted.owner, wanted.initiator_id):
         if id is not None:
@@ -52,7 +85,7 @@ def conditions(
         yield until_month(of.id, wanted.started_before)
     if wanted.provider is not None:
         provider = storable(wanted.provider)
-        yield sa.or_(of.provider_name == provider, text(of.provider) == provider)
+        yield sa.or_(of.provider_name == provider, beside(of.provider) == provider)
     if wanted.group is not None:
         yield of.initiator_id.in_(members_of(wanted.group))
     if wanted.min_cost is not None:
@@ -60,8 +93,7 @@ def conditions(
     if wanted.status == "open":
         yield of.ended_at.is_(None)
     elif wanted.status is not None:
-        yield text(of.outcome) == wanted.status
-        person = wanted.owner or wanted.initiator_id or wanted.username
+        yield beside(of.outcome) == wanted.status
         if wanted.status != "completed" and person is None:
             yield not_completed(of)  # those are few, and have an index of their own
     for value, name in (
@@ -72,7 +104,8 @@ def conditions(
         (wanted.session, "session_id"),
     ):
         if value is not None:
-            yield text(of[name]) == storable(value)
+            column = of[name]
+            yield (text if name == "session_id" else beside)(column) == storable(value)
 
 
 def members_of(group: str) -> sa.Select[tuple[str]]:
@@ -115,18 +148,19 @@ def page_of(
     order: Callable[[Any], Sequence[sa.ColumnElement[Any]]],
     limit: int,
     offset: int = 0,
+    parts: Sequence[sa.ColumnElement[bool]] = PARTS,
 ) -> sa.Select[Any]:
     """Columns of the first interceptions in an `order` of theirs, each part found by an index."""
-    parts = [
+    found = [
         sa.select(*columns)
         .where(part, *where)
         .order_by(*order(interceptions.c))
         .limit(offset + limit)
         .subquery()
-        for part in PARTS
+        for part in parts
     ]
-    both = sa.union_all(*map(sa.select, parts)).subquery()
-    return sa.select(both).order_by(*order(both.c)).limit(limit).offset(offset)
+    all_of_them = sa.union_all(*map(sa.select, found)).subquery()
+    return sa.select(all_of_them).order_by(*order(all_of_them.c)).limit(limit).offset(offset)
 
 
 def row_id(text: str) -> str | None:

@@ -3,26 +3,41 @@
 import sqlalchemy as sa
 
 from aibridged.records.filters import PARTS
-from aibridged.records.query_results import Names
+from aibridged.records.query_results import Filter, Names, UsageBy
 from aibridged.records.schema import interceptions
 from aibridged.records.storable import storable
+from aibridged.records.usage_parts import Parts
 
 MAX_NAMES = 10_000
 """Bound on the names in a list."""
 
 _I = interceptions.c
 _INDEXED = (_I.model, _I.client, _I.username)
+_SUMMARISED = {
+    "model": UsageBy.MODEL,
+    "client": UsageBy.CLIENT,
+    "provider_name": UsageBy.PROVIDER,
+}
+"""Columns by which usage is summed up: an initiator's interceptions may be many."""
 
 
 def find_names(
     connection: sa.Connection,
-    column: sa.ColumnElement[str],
+    column: sa.Column[str],
     wanted: Names,
     initiator: str | None,
 ) -> list[str]:
-    """The values of a column of the interceptions, of an initiator's alone if there is one."""
+    """The values of a column of the interceptions, of an initiator's alone if there is one.
+
+    The models of an initiator are those that used the tokens, as the summaries of usage have them.
+    """
+    by = _SUMMARISED.get(column.name)
     if initiator is None and column in set(_INDEXED):
         names = _leaps(column)
+    elif initiator is not None and by is not None:
+        parts = Parts(connection, [by], Filter(owner=initiator))
+        each = sa.union_all(*parts.each()).subquery()
+        names = sa.select(each.c[by].label("name")).distinct().subquery()
     else:
         distinct = sa.select(column.label("name")).distinct()
         if initiator is not None:

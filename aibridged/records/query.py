@@ -30,6 +30,7 @@ from aibridged.records.figures import Figures
 from aibridged.records.filters import (
     conditions,
     page_of,
+    parts_of,
     resolved,
     row_id,
 )
@@ -112,7 +113,9 @@ class Query(Figures):
             else:
                 after = () if last is None else (behind(last, wanted),)
                 where, by = [*conditions(wanted), *after], partial(order, wanted)
-                statement = page_of(list(_I), where, by, wanted.limit, wanted.offset)
+                statement = page_of(
+                    list(_I), where, by, wanted.limit, wanted.offset, parts_of(wanted)
+                )
             sight = self.sight(View.LIST, **listed("interceptions", wanted))
             for rows, children in self._read(connection, statement, sight, with_texts):
                 yield from children.previews(rows)

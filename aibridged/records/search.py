@@ -15,7 +15,7 @@ from aibridged.clock import Clock
 from aibridged.core.looks import EVERYBODY
 from aibridged.records import cost_sums
 from aibridged.records.cursors import before
-from aibridged.records.filters import PARTS, conditions, matching, members_of, page_of
+from aibridged.records.filters import PARTS, conditions, matching, members_of, page_of, parts_of
 from aibridged.records.query_results import Filter
 from aibridged.records.schema import interceptions, tool_usages, user_prompts
 from aibridged.records.session_rows import Key, key_of, keys_of, others
@@ -195,7 +195,9 @@ def _walk(
     while True:
         began = now()
         older = () if last is None else (before(last),)
-        page = page_of(_COLUMNS, [*where, *older], _newest_first, size).subquery()
+        page = page_of(
+            _COLUMNS, [*where, *older], _newest_first, size, parts=parts_of(wanted)
+        ).subquery()
         columns = (*(page.c[each.name] for each in _COLUMNS[:4]), hit(page.c).label("is_hit"))
         rows = connection.execute(sa.select(*columns).order_by(*_newest_first(page.c))).all()
         last = rows[-1] if len(rows) == size else None

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from aibridged.records.filters import PARTS, conditions, matching
+from aibridged.records.filters import conditions, matching, parts_of
 from aibridged.records.query_results import Filter, Session
 from aibridged.records.schema import interceptions
 from aibridged.records.session_rows import Key, Keys, key_of, keys_of, others, read_sessions
@@ -123,16 +123,15 @@ def _newest(
     """
     columns = (_I.session_id, _I.initiator_id, _I.started_at)
     where = [*conditions(wanted), *(() if after is None else _older(wanted, after))]
-    ended, still_open = (sa.select(*columns).where(part, *where) for part in PARTS)
-    ended = ended.order_by(_I.started_at.desc())
-    oldest = connection.scalar(
-        sa.select(_I.started_at)
-        .where(PARTS[0], *where)
-        .order_by(_I.started_at.desc())
-        .limit(1)
-        .offset(window - 1)
-    )
-    walked = sa.union_all(sa.select(ended.limit(window).subquery()), still_open).subquery()
+    *ended, still_open = (sa.select(*columns).where(part, *where) for part in parts_of(wanted))
+    newest = [each.order_by(_I.started_at.desc()) for each in ended]
+    oldest = None
+    for each in newest:
+        oldest = connection.scalar(
+            each.with_only_columns(_I.started_at).limit(1).offset(window - 1)
+        )
+    few = (sa.select(each.limit(window).subquery()) for each in newest)
+    walked = sa.union_all(*few, still_open).subquery()
     last = sa.func.max(walked.c.started_at).label("last_at")
     statement = (
         sa.select(*keys_of(walked), last)

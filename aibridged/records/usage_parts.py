@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
-from aibridged.records.filters import PARTS, conditions
+from aibridged.records.filters import conditions, parts_of
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.schema import interceptions, token_usages
 from aibridged.records.storable import storable
@@ -36,6 +38,24 @@ def _hour(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[str]:
 
     date = sa.func.substr(sa.cast(at, sa.Text), text("1"), text("13"))
     return sa.func.replace(date, text("' '"), text("'T'")).op("||")(text("':00:00Z'"))
+
+
+class _Day(FunctionElement[str]):
+    """The day (UTC) that a time is in: a date, or a text of it on SQLite."""
+
+    inherit_cache = True
+    type = sa.String()
+
+
+@compiles(_Day)
+def _date(element: _Day, compiler: Any, **options: Any) -> str:
+    return f"date({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Day, "sqlite")
+def _text(element: _Day, compiler: Any, **options: Any) -> str:
+    # The stored text begins with it, and its function would read all of it.
+    return f"substr({compiler.process(element.clauses, **options)}, 1, 10)"
 
 
 class _Source(NamedTuple):
@@ -70,7 +90,7 @@ _KEYS: Mapping[UsageBy, Callable[[_Source], sa.ColumnElement[Any]]] = {
     UsageBy.KEY: lambda of: sa.func.coalesce(
         sa.func.nullif(of.columns.credential_hint, _EMPTY), NONE
     ),
-    UsageBy.DAY: lambda of: sa.func.date(of.at, type_=sa.String),
+    UsageBy.DAY: lambda of: _Day(of.at),
     UsageBy.HOUR: lambda of: _hour(of.at),
 }
 
@@ -110,10 +130,8 @@ class Parts:
         keys = self._keys(_INTERCEPTIONS)
         found = sa.select(*keys, *_labelled(numbers)).group_by(*keys)
         found = found.select_from(interceptions.outerjoin(token_usages))
-        # No ended one is open: SQLite would look at all of them for that.
-        parts = PARTS[1:] if self._wanted.status == "open" else PARTS
         for within in self._rest:
-            for part in parts:
+            for part in parts_of(self._wanted):
                 yield found.where(part, *self._where(_INTERCEPTIONS, within))
 
     def _summed_up(self, run: Run, least: str | None) -> sa.Select[Any]:

@@ -1,9 +1,11 @@
 """Filters: on SQLite and on PostgreSQL."""
 
 import pytest
+import sqlalchemy as sa
 
-from aibridged.records.filters import row_id
+from aibridged.records.filters import PARTS, conditions, parts_of, row_id
 from aibridged.records.query_results import Filter
+from aibridged.records.schema import interceptions
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 
@@ -40,6 +42,48 @@ def test_every_filter(query, add, wanted, matches):
     other = {"provider": "openai", "provider_name": "azure"}
     add(model="c", initiator_id=BOB, username="bob", cost=dear, **other)
     assert {each.model for each in query.interceptions(Filter(**wanted))} == matches
+
+
+@pytest.mark.parametrize(
+    ("wanted", "matches"),
+    [
+        ({"model": "a"}, {"1"}),
+        ({"client": "Codex"}, {"2"}),
+        ({"provider": "openai"}, {"3"}),
+        ({"status": "completed"}, {"1", "3"}),
+        ({"status": "open"}, {"2"}),
+        ({"status": "open", "client": "Zed"}, set()),
+    ],
+)
+@pytest.mark.parametrize("person", [{}, {"owner": ANN}, {"username": "ann"}])
+def test_sessions_of_a_person_and_something_else(query, add, wanted, matches, person):
+    of = {"initiator_id": ANN, "username": "ann"}
+    add(model="a", client_session_id="1", **of)
+    add(model="b", client_session_id="2", client="Codex", ended=False, **of)
+    add(model="c", client_session_id="3", provider="openai", **of)
+    for other in ("a", "b"):
+        add(model=other, client_session_id="9", initiator_id=BOB, username="bob", client="pi")
+    wanted = Filter(**wanted, **person)
+    found = {each.session_id for each in query.sessions(wanted)}
+    assert found - {"9"} == matches
+    assert not person or "9" not in found
+    assert query.count_sessions(wanted).number == len(found)
+
+
+@pytest.mark.parametrize("name", ["model", "client", "provider_name", "status"])
+def test_sqlite_finds_a_persons_by_the_index_of_people(sqlite_database, name):
+    wanted = Filter(owner=ANN, **{name: "completed"})
+    statement = sa.select(interceptions.c.id).where(PARTS[0], *conditions(wanted))
+    statement = statement.order_by(interceptions.c.started_at.desc())
+    with sqlite_database.engine.connect() as connection:
+        compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
+        [(*_, step)] = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}").all()
+    assert "idx_aibridge_interceptions_initiator_id (initiator_id=?)" in step
+
+
+def test_no_ended_one_is_looked_at_for_open_ones():
+    assert [*parts_of(Filter(status="open"))] == [PARTS[1]]
+    assert parts_of(Filter(status="failed")) == parts_of(Filter()) == PARTS
 
 
 @pytest.mark.parametrize(
