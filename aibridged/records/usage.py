@@ -21,6 +21,11 @@ from aibridged.records.usage_sums import SUMS
 _TIMES = {UsageBy.DAY: timedelta(days=1), UsageBy.HOUR: HOUR}
 _MORE = 4
 """If a time has too few totals for a page, so many times as much is looked at."""
+_TOKENS = "tokens"
+_SORTED_BY: Mapping[str | None, Sequence[str]] = {
+    "cost": ("cost_nanos", "priced"),
+    "cached_share": TOKEN_COUNTS,
+}
 OVERLAPPING = (UsageBy.MODEL, UsageBy.GROUP)
 """In which an interception may count more than once."""
 _TOTAL = "TOTAL"
@@ -56,7 +61,15 @@ def _first(
     sort: str | None = None,
 ) -> list[Usage]:
     """The page of those that are first."""
-    found = _found(connection, by, wanted, with_refusals)
+    parts = Parts(connection, by, resolved(connection, wanted))
+    among = None
+    if len(by) > 1 and not _TIMES.keys().isdisjoint(by):
+        # They are many, of which a page has few: PostgreSQL would sum up all of them on disk.
+        numbers = (_TOKENS, *_SORTED_BY.get(sort, (sort,) if sort in COUNTS else ()))
+        found = summed(parts, by, wanted, numbers, with_refusals=with_refusals).subquery()
+        keys = sa.select(*(found.c[each.value] for each in by))
+        among = keys.order_by(*_order(found, by, sort)).limit(wanted.limit)
+    found = summed(parts, by, wanted, with_refusals=with_refusals, among=among).subquery()
     statement = sa.select(found).order_by(*_order(found, by, sort)).limit(wanted.limit)
     return [_of_row(row, by, with_refusals) for row in connection.execute(statement)]
 
@@ -88,18 +101,12 @@ def stream_usage(
 ) -> Iterator[Usage]:
     """All totals, in the same order, a few at a time in memory, without their sum."""
     is_refused_known = counts_refusals(by, wanted)
-    found = _found(connection, by, wanted, is_refused_known)
+    parts = Parts(connection, by, resolved(connection, wanted))
+    found = summed(parts, by, wanted, with_refusals=is_refused_known).subquery()
     statement = sa.select(found).order_by(*_order(found, by, None))
     streaming = connection.execution_options(yield_per=_STREAMED_ROWS)
     for row in streaming.execute(statement):
         yield _of_row(row, by, is_refused_known)
-
-
-def _found(
-    connection: sa.Connection, by: Sequence[UsageBy], wanted: Filter, with_refusals: bool
-) -> sa.Subquery:
-    parts = Parts(connection, by, resolved(connection, wanted))
-    return summed(parts, by, wanted, with_refusals=with_refusals).subquery()
 
 
 def _order(
@@ -112,7 +119,8 @@ def _order(
         yield _in_order(found, UsageBy(sort))
     else:
         yield _number(found, sort).desc().nulls_last()
-    yield sum((found.c[name] for name in TOKEN_COUNTS), sa.literal(0)).desc()
+    counts = (_TOKENS,) if _TOKENS in found.c else TOKEN_COUNTS
+    yield sum((found.c[name] for name in counts), sa.literal(0)).desc()
     yield from (_in_order(found, each) for each in by)
 
 
@@ -132,9 +140,19 @@ def _number(found: sa.Subquery, name: str) -> sa.ColumnElement[Any]:
 
 
 def summed(
-    parts: Parts, by: Sequence[UsageBy], wanted: Filter, *, with_refusals: bool = False
+    parts: Parts,
+    by: Sequence[UsageBy],
+    wanted: Filter,
+    numbers: Sequence[str] = COUNTS,
+    *,
+    with_refusals: bool = False,
+    among: sa.Select[Any] | None = None,
 ) -> sa.Select[Any]:
-    """The sums, `COUNTS`, of all parts together: with refusals, of people without a record, too."""
+    """The sums of all parts together: with refusals, of people without a record, too.
+
+    `numbers` are some of `COUNTS`, or the sum of the tokens, and `among` selects the keys that are
+    wanted, all by default.
+    """
     selects = [each.add_columns(sa.literal(0).label("refused")) for each in parts.each()]
     if with_refusals:
         selects.append(refused(by, wanted))
@@ -148,9 +166,11 @@ def summed(
     group = sa.func.coalesce(groups.c.name, NONE)
     keys = [group if each is UsageBy.GROUP else rows.c[key_of(each)] for each in by]
     named = [key.label(each.value) for key, each in zip(keys, by, strict=True)]
-    sums = (sa.func.coalesce(sa.func.sum(rows.c[name]), 0).label(name) for name in COUNTS)
-    found = sa.select(*named, *sums)
-    return found.select_from(source).group_by(*keys)
+    tokens = sum((rows.c[name] for name in TOKEN_COUNTS), sa.literal_column("0"))
+    each = {name: tokens if name == _TOKENS else rows.c[name] for name in numbers}
+    sums = (sa.func.coalesce(sa.func.sum(of), 0).label(name) for name, of in each.items())
+    found = sa.select(*named, *sums).select_from(source).group_by(*keys)
+    return found if among is None else found.where(sa.tuple_(*keys).in_(among))
 
 
 def _of_row(row: sa.Row[Any], by: Sequence[UsageBy], is_refused_known: bool) -> Usage:

@@ -16,7 +16,7 @@ from aibridged.records.filters import resolved
 from aibridged.records.query_results import Filter, Usage, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS
 from aibridged.records.usage import COUNTS, OVERLAPPING, made, stream_usage, summed
-from aibridged.records.usage_parts import Parts
+from aibridged.records.usage_parts import INTERCEPTIONS, Parts
 from aibridged.records.usage_spans import HOUR, hour_of
 
 SERIES = 8
@@ -86,8 +86,12 @@ def find_series(
     series.sort(key=lambda each: each.name is None)
     everything = _added(split)
     if by in OVERLAPPING:
-        whole = summed(Parts(connection, [step], wanted), [step], wanted)
-        everything = {str(row._mapping[step]): _counts(row) for row in connection.execute(whole)}
+        # The tokens of a model are counted once; the people of a group may be in several.
+        numbers = INTERCEPTIONS if by is UsageBy.MODEL else COUNTS
+        whole = summed(Parts(connection, [step], wanted), [step], wanted, numbers)
+        for row in connection.execute(whole):
+            time = str(row._mapping[step])
+            everything[time] = {**everything.get(time, {}), **_counts(row, numbers)}
     return series, Series(None, everything)
 
 
@@ -157,8 +161,9 @@ def total(of: Iterable[Counts]) -> Usage:
     return made({}, added)
 
 
-def _counts(row: sa.Row[Any]) -> Counts:
-    return {name: int(row._mapping[name]) for name in COUNTS}
+def _counts(row: sa.Row[Any], numbers: Iterable[str] = COUNTS) -> Counts:
+    of = row._mapping
+    return {name: int(of[name]) for name in numbers}
 
 
 def _cost_of(usage: Usage) -> tuple[int, ...]:

@@ -94,6 +94,11 @@ _KEYS: Mapping[UsageBy, Callable[[_Source], sa.ColumnElement[Any]]] = {
     UsageBy.HOUR: lambda of: _hour(of.at),
 }
 
+_TIMES = {DAYS: UsageBy.DAY, HOURS: UsageBy.HOUR}
+"""The dimension of which a span is one value."""
+_FEW = {UsageBy.DAY, UsageBy.HOUR, UsageBy.MODEL, UsageBy.PROVIDER, UsageBy.CLIENT}
+"""Dimensions by which a span has much fewer totals than rows."""
+
 _Conditions = Sequence[sa.ColumnElement[bool]]
 
 
@@ -147,7 +152,15 @@ class Parts:
         where = [*self._where(source, (run.start, run.end))]
         if least is not None:
             where.append(numbers[least] > 0)
-        return sa.select(*keys, *_labelled(numbers)).where(*where)
+        own = _TIMES.get(run.span)
+        if own not in self._by or not _FEW.issuperset(self._by):
+            return sa.select(*keys, *_labelled(numbers)).where(*where)
+        # By the time itself, which rows are in the order of, before all of them get its text.
+        added = {name: sa.func.sum(each) for name, each in numbers.items()}
+        times = [
+            source.at if each is own else key for each, key in zip(self._by, keys, strict=True)
+        ]
+        return sa.select(*keys, *_labelled(added)).where(*where).group_by(*times)
 
     def _where(self, source: _Source, within: Range) -> Iterator[sa.ColumnElement[bool]]:
         # The times and the model are each table's own.
