@@ -18,7 +18,7 @@ _SUMMARISED = {
     "client": UsageBy.CLIENT,
     "provider_name": UsageBy.PROVIDER,
 }
-"""Columns by which usage is summed up: an initiator's interceptions may be many."""
+"""Columns by which usage is summed up."""
 
 
 def find_names(
@@ -34,7 +34,7 @@ def find_names(
     by = _SUMMARISED.get(column.name)
     if initiator is None and column in set(_INDEXED):
         names = _leaps(column)
-    elif initiator is not None and by is not None:
+    elif by is not None:
         parts = Parts(connection, [by], Filter(owner=initiator))
         each = sa.union_all(*parts.each()).subquery()
         names = sa.select(each.c[by].label("name")).distinct().subquery()
