@@ -147,11 +147,13 @@ def summed(
     *,
     with_refusals: bool = False,
     among: sa.Select[Any] | None = None,
+    apart: Sequence[str] | None = None,
 ) -> sa.Select[Any]:
     """The sums of all parts together: with refusals, of people without a record, too.
 
     `numbers` are some of `COUNTS`, or the sum of the tokens, and `among` selects the keys that are
-    wanted, all by default.
+    wanted, all by default. Of the last dimension the values `apart` are told apart, and the others
+    together are None; by default all are.
     """
     selects = [each.add_columns(sa.literal(0).label("refused")) for each in parts.each()]
     if with_refusals:
@@ -166,6 +168,11 @@ def summed(
     group = sa.func.coalesce(groups.c.name, NONE)
     keys = [group if each is UsageBy.GROUP else rows.c[key_of(each)] for each in by]
     named = [key.label(each.value) for key, each in zip(keys, by, strict=True)]
+    if apart is not None:
+        named[-1] = sa.case((keys[-1].in_(apart), keys[-1])).label(by[-1].value)
+        rows = sa.select(*named, *(rows.c[name] for name in COUNTS)).select_from(source).subquery()
+        source, keys = rows, [rows.c[each.value] for each in by]
+        named = [key.label(each.value) for key, each in zip(keys, by, strict=True)]
     tokens = sum((rows.c[name] for name in TOKEN_COUNTS), sa.literal_column("0"))
     each = {name: tokens if name == _TOKENS else rows.c[name] for name in numbers}
     sums = (sa.func.coalesce(sa.func.sum(of), 0).label(name) for name, of in each.items())

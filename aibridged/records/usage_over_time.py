@@ -75,10 +75,11 @@ def find_series(
     In the latter an interception counts once, whatever models it used and groups it belongs to.
     """
     wanted = resolved(connection, wanted)
-    found = summed(Parts(connection, [step, by], wanted), [step, by], wanted).cte()
+    most = [*connection.scalars(_costliest(connection, by, wanted))]
+    found = summed(Parts(connection, [step, by], wanted), [step, by], wanted, apart=most)
     split: dict[str | None, _Times] = {}
-    for row in connection.execute(_split(found, step, by)):
-        split.setdefault(row.series, {})[str(row.time)] = _counts(row)
+    for row in connection.execute(found):
+        split.setdefault(row._mapping[by], {})[str(row._mapping[step])] = _counts(row)
     series = [Series(name, times) for name, times in split.items()]
     # Python's order is that of the database.
     series.sort(key=lambda each: each.name or "")
@@ -141,15 +142,11 @@ def find_unpriced(connection: sa.Connection, wanted: Filter) -> Sequence[Unprice
     ]
 
 
-def _split(found: sa.CTE, step: UsageBy, by: UsageBy) -> sa.Select[Any]:
-    """The rows of both dimensions, with all values together that cost little."""
-    of = found.c[by]
-    order = [sa.func.sum(found.c[name]).desc() for name in _COSTLIEST]
-    most = sa.select(of.label("series")).group_by(of).order_by(*order, of).limit(SERIES).subquery()
-    keys = most.c.series, found.c[step].label("time")
-    sums = (sa.func.sum(found.c[name]).label(name) for name in COUNTS)
-    joined = found.outerjoin(most, most.c.series == of)
-    return sa.select(*keys, *sums).select_from(joined).group_by(*keys)
+def _costliest(connection: sa.Connection, by: UsageBy, wanted: Filter) -> sa.Select[Any]:
+    """The values that have a series: longer spans tell them than tell their times."""
+    found = summed(Parts(connection, [by], wanted), [by], wanted, _COSTLIEST).subquery()
+    order = [found.c[name].desc() for name in _COSTLIEST]
+    return sa.select(found.c[by]).order_by(*order, found.c[by]).limit(SERIES)
 
 
 def total(of: Iterable[Counts]) -> Usage:
