@@ -19,11 +19,13 @@ from aibridged.config.secret import Secret
 from aibridged.core.headers import raw_header
 from aibridged.gateway_tokens import GATEWAY_TOKEN, PREFIXES, may_hold_token
 
-# A look-up of an `istr` need not fold its case.
-AUTHORIZATION: str = istr("Authorization")
-API_KEY: str = istr("X-Api-Key")
-SESSION_TOKEN: str = istr("Coder-Session-Token")
-TOKEN_HEADERS: tuple[str, str] = (istr("X-Coder-Token"), istr("X-Coder-AI-Governance-Token"))
+AUTHORIZATION = "Authorization"
+API_KEY = "X-Api-Key"
+SESSION_TOKEN = "Coder-Session-Token"
+TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
+# A look-up by these need not fold the case.
+_AUTHORIZATION, _API_KEY, _SESSION_TOKEN = map(istr, (AUTHORIZATION, API_KEY, SESSION_TOKEN))
+_TOKEN_HEADERS = tuple(map(istr, TOKEN_HEADERS))
 _value_of = itemgetter(1)
 _GATEWAY_TOKEN_BYTES = re.compile(GATEWAY_TOKEN.pattern.encode())
 # Without authentication any token is accepted, and a short one may be a substring of anything.
@@ -65,11 +67,11 @@ def read_credentials(headers: MultiMapping[str], *, session_first: bool = False)
     Raises:
         MalformedCredentialsError: a header is duplicated, empty, not ASCII, or malformed.
     """
-    if session_first and SESSION_TOKEN in headers:
-        return Presented(_token(_single(headers, SESSION_TOKEN), SESSION_TOKEN), {})
-    authorization = _single(headers, AUTHORIZATION) if AUTHORIZATION in headers else None
-    api_key = _single(headers, API_KEY) if API_KEY in headers else None
-    tokens = [_single(headers, name) for name in TOKEN_HEADERS if name in headers]
+    if session_first and _SESSION_TOKEN in headers:
+        return Presented(_token(_single(headers, _SESSION_TOKEN), SESSION_TOKEN), {})
+    authorization = _single(headers, _AUTHORIZATION) if _AUTHORIZATION in headers else None
+    api_key = _single(headers, _API_KEY) if _API_KEY in headers else None
+    tokens = [_single(headers, name) for name in _TOKEN_HEADERS if name in headers]
     if len(tokens) > 1:
         raise MalformedCredentialsError(f"Send only one of {' and '.join(TOKEN_HEADERS)}.")
     if tokens:
@@ -90,8 +92,8 @@ def read_credentials(headers: MultiMapping[str], *, session_first: bool = False)
         return Presented(_token(value.strip(" "), AUTHORIZATION), {})
     if api_key is not None:
         return Presented(_token(api_key, API_KEY), {})
-    if SESSION_TOKEN in headers:
-        return Presented(_token(_single(headers, SESSION_TOKEN), SESSION_TOKEN), {})
+    if _SESSION_TOKEN in headers:
+        return Presented(_token(_single(headers, _SESSION_TOKEN), SESSION_TOKEN), {})
     return Presented(None, {})
 
 

@@ -234,7 +234,7 @@ def log(tmp_path):
 
 
 async def test_when_the_gateway_itself_fails(start_gateway, fake, raw, log, monkeypatch):
-    def fail(self, token):
+    def fail(self, token, key):
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(NoneAuthenticator, "known", fail)
