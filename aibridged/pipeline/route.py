@@ -35,11 +35,11 @@ def stage(components: Components, handler: Handler) -> Handler:
 
     @lru_cache(maxsize=_REMEMBERED_TARGETS)
     def named(method: str, target: str) -> tuple[Route, str] | None:
-        """The route and the query of a target that names its provider, and is served as any is."""
-        try:
-            path, query = split_target(target)
-        except BadTargetError:
-            return None
+        """The route and the query of a target that names its provider, and is served as any is.
+
+        Raises BadTargetError, which isn't remembered: the target may hold a gateway token.
+        """
+        path, query = split_target(target)
         _, name, *below = path.split("/", 2)
         provider, rest = providers.get(name), f"/{below[0]}" if below else "/"
         if provider is None or (rest.rstrip("/") in ("", provider.prefix) and method in READ):
@@ -52,7 +52,10 @@ def stage(components: Components, handler: Handler) -> Handler:
         target = request.target
         if request.version not in _VERSIONS:
             raise GatewayError(INVALID_REQUEST, "The gateway only supports HTTP/1.1.")
-        found = named(request.method, target) if len(target) <= _MAX_REMEMBERED else None
+        try:
+            found = named(request.method, target) if len(target) <= _MAX_REMEMBERED else None
+        except BadTargetError:
+            found = None  # `looked_for` says why
         if found is None or _UPGRADE in request.headers:
             return looked_for(context)
         context.route, context.raw_query = found
