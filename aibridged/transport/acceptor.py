@@ -65,15 +65,16 @@ class Acceptor:
         listening.setblocking(False)
         self._resume()
 
-    def close(self) -> None:
+    def close(self, *, is_held: bool = False) -> None:
         """Stop accepting. Accepted connections go on; so do those that are queued, if they fit.
 
-        The system would reset those, although for their clients they are connected.
+        The system would reset those, although for their clients they are connected; but not where
+        the socket `is_held` open, for the next process.
         """
         if self._is_closed:
             return
         self._pause()
-        if not isinstance(self._listening, SharedSocket):  # the others accept those
+        if not (is_held or isinstance(self._listening, SharedSocket)):  # others accept those
             while not self._limiter.is_saturated and self._accept():
                 pass
         self._is_closed = True

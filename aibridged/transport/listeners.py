@@ -168,7 +168,7 @@ class Listener:
     def close(self) -> None:
         """Stop accepting. Accepted connections go on, and those that were queued."""
         for acceptor in self._acceptors:
-            acceptor.close()
+            acceptor.close(is_held=self.outlive)
 
     async def settled(self) -> None:
         """Return once each accepted connection has its protocol, or has failed."""
