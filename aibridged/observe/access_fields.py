@@ -125,7 +125,7 @@ def _numbers(request: RequestSummary) -> dict[str, int | str]:
     numbers: dict[str, int | str] = (
         {} if first_byte is None else {"first_byte_ms": round(first_byte * 1000)}
     )
-    numbers["total_ms"] = round((request.ended - request.began) * 1000)
+    numbers["total_ms"] = round(request.seconds * 1000)
     if (tokens := request.all_tokens) is not None:
         numbers["input_tokens"] = tokens.input
         numbers["output_tokens"] = tokens.output

@@ -14,7 +14,7 @@ Made = TypeVar("Made")
 class Remembered(dict[tuple[str | bool | None, ...], Made]):
     """What `make` returns, by its arguments: `remembered["model", name]`.
 
-    It is made anew where they are long or hold a gateway token: secrets aren't kept. Threads may
+    It is made again where they are long or hold a gateway token: secrets aren't kept. Threads may
     share it.
     """
 

@@ -46,10 +46,12 @@ _REMEMBERED = 512
 _encode_json = msgspec.json.Encoder().encode
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _name(text: str | None, length: int) -> str | None:
-    """A text of which there are few: the same callers, models and clients come again and again."""
+def _optional(text: str | None, length: int | None = None) -> str | None:
     return None if text is None else storable(text[:length])
+
+
+# Of texts of which there are few.
+_name = lru_cache(maxsize=_REMEMBERED)(_optional)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -62,20 +64,16 @@ def _caller(
     client: str,
     user_agent: str | None,
 ) -> tuple[str | None, ...]:
-    """What a caller's starts have in common."""
+    """What a caller's starts have in common: the same come again and again."""
     return (
-        _name(username, MAX_NAME),
-        _name(api_key_id, MAX_NAME),
+        _optional(username, MAX_NAME),
+        _optional(api_key_id, MAX_NAME),
         provider[:MAX_NAME],
         provider_name[:MAX_NAME],
-        _name(model, MAX_NAME),
+        _optional(model, MAX_NAME),
         client[:MAX_CLIENT],
-        _name(user_agent, MAX_USER_AGENT),
+        _optional(user_agent, MAX_USER_AGENT),
     )
-
-
-def _optional(text: str | None, length: int | None = None) -> str | None:
-    return None if text is None else storable(text[:length])
 
 
 def _json(metadata: Metadata) -> str:

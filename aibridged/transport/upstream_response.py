@@ -47,12 +47,11 @@ class UpstreamResponse:
         self.headers = headers
         self._source = source
         self._pieces: deque[bytes] = deque()
-        names = self.names = positions(headers)
-        if (at := names.get(b"content-type")) is not None:
-            media_type = headers[at][1].decode(errors="surrogateescape")
+        self.names = positions(headers)
+        if (media_type := self.header(b"content-type")) is not None:
             self.content_type = media_type.partition(";")[0].strip().lower()
-        if (at := names.get(b"content-encoding")) is not None:
-            coding = headers[at][1].decode(errors="surrogateescape").strip().lower()
+        if (coding := self.header(b"content-encoding")) is not None:
+            coding = coding.strip().lower()
             self.content_coding = None if coding in ("", "identity") else coding
 
     def header(self, name: bytes) -> str | None:

@@ -107,7 +107,6 @@ WAITING_TOOLS = frozenset(
 )
 """Tools that wait for a command or an agent that runs already: agents call them over and over."""
 
-_TELLING = tuple(sorted({istr(name) for client in _CLIENTS for name, _ in client.headers}))
 # In a form that headers are looked up by at once.
 _SESSIONS = {client.name: tuple(map(istr, client.sessions)) for client in _CLIENTS}
 USER_AGENT = istr("User-Agent")
@@ -129,9 +128,10 @@ def identify(
     A session header is believed only from the client that is known to send it.
     """
     agent = headers.get(USER_AGENT, "")
-    client, telling = (_named if len(agent) <= _MAX_AGENT else _named.__wrapped__)(agent)
+    named = _named if len(agent) <= _MAX_AGENT else _named.__wrapped__
+    client, earlier, telling = named(agent)
     if telling and any(map(headers.__contains__, telling)):
-        client = _told(agent, headers)
+        client = next((each for each in earlier if _has_header(each, headers)), client)
     if client is not None:
         session = _session(client, headers)
         if client.name == _CLAUDE:
@@ -152,23 +152,18 @@ def agent_of(headers: Mapping[str, str]) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _named(agent: str) -> tuple[_Client | None, tuple[istr, ...]]:
-    """The client of a User-Agent, and the headers by which another one may fit before that."""
-    agent, telling = _plain(agent), set[str]()
+def _named(agent: str) -> tuple[_Client | None, tuple[_Client, ...], tuple[istr, ...]]:
+    """The client of a User-Agent; those that headers of their own tell before it; these headers."""
+    agent, earlier = _plain(agent), list[_Client]()
+    found = None
     for client in _CLIENTS:
         if agent.startswith(client.prefixes):
-            return client, tuple(name for name in _TELLING if name in telling)
-        telling.update(name for name, _ in client.headers)
-    return None, _TELLING
-
-
-def _told(agent: str, headers: Mapping[str, str]) -> _Client | None:
-    """The client of a User-Agent, or of a header of its own."""
-    agent = _plain(agent)
-    for client in _CLIENTS:
-        if agent.startswith(client.prefixes) or _has_header(client, headers):
-            return client
-    return None
+            found = client
+            break
+        if client.headers:
+            earlier.append(client)
+    telling = {istr(name) for client in earlier for name, _ in client.headers}
+    return found, tuple(earlier), tuple(telling)
 
 
 def _plain(agent: str) -> str:

@@ -81,12 +81,7 @@ def end_in(items: Sequence[msgspec.Raw]) -> End:
     newest = _decode_newest(items[-1])
     if newest.role != "user" or not (len(items) == 1 or _is_assistants(items[-2])):
         return end_of(last_items(items, newest))
-    assert isinstance(newest, Item), "its content is wanted"
-    parts = newest.content
-    if not isinstance(parts, list):
-        return End(() if parts is None else (parts,))
-    results = [part.tool_use_id for part in parts if part.tool_use_id]
-    return End(_plain(newest), results[-MAX_RESULTS:])
+    return end_of((newest,))
 
 
 def _is_assistants(raw: msgspec.Raw) -> bool:
