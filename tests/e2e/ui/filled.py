@@ -19,7 +19,6 @@ from aibridged.identity import tables
 from aibridged.identity.groups import GroupStore
 from aibridged.identity.tokens import TokenStore
 from aibridged.records.database import database_url, make_engine
-from aibridged.records.migrations import upgrade
 from aibridged.records.schema import metadata
 from aibridged.records.usage_summaries import INTERVAL_S, Summaries
 from bench.queries import fill
@@ -86,8 +85,7 @@ def _make_hostile(connection: sa.Connection, table: sa.Table, column: str) -> No
 
 
 def copy_to(engine: sa.Engine, source: sa.Engine) -> None:
-    """The same on another database."""
-    upgrade(engine)
+    """The same on another database, which has its tables."""
     with source.connect() as reading, engine.begin() as writing:
         for table in metadata.sorted_tables:
             own = [column for column in table.columns if column.computed is None]

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from aibridged.records.database import database_url, make_engine
 from aibridged.records.schema import interceptions
 from aibridged.ui.page import Role
 from aibridged.ui.views import PAGES
@@ -67,14 +66,11 @@ async def filled(request, record, tmp_path) -> AsyncIterator[Filled]:
         async with running(directory, source, None) as filled:
             yield filled
         return
-    url = request.getfixturevalue("postgres_url")
-    engine = make_engine(database_url(tmp_path, url))
-    copy_to(engine, source)
-    async with running(tmp_path, engine, url) as filled:
+    database = request.getfixturevalue("postgres_database")
+    copy_to(database.engine, source)
+    url = database.url.render_as_string(hide_password=False)
+    async with running(tmp_path, database.engine, url) as filled:
         yield filled
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-        connection.exec_driver_sql("CREATE SCHEMA public")
 
 
 @pytest.fixture
