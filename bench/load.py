@@ -13,7 +13,7 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any, cast
 
-MODEL = "claude-bench"
+from bench.targets import MODEL
 
 _HEAD_END = b"\r\n\r\n"
 # No event ends like this, so that the end of a body is recognised by its last bytes.

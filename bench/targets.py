@@ -18,6 +18,8 @@ EVENTS = 300
 
 DELAY = "5ms"
 """Between events: long enough that a relay sees each by itself, as in real streams."""
+MODEL = "claude-sonnet-4-5"
+"""One with a price."""
 _START_S = 60.0
 _STOP_S = 5.0
 
@@ -28,8 +30,8 @@ _METRICS = {"CODER_PROMETHEUS_ENABLE": "true", "CODER_PROMETHEUS_ADDRESS": "127.
 
 _LITELLM = """
 model_list:
-- model_name: claude-bench
-  litellm_params: {{model: anthropic/claude-bench, api_base: "{model}", api_key: bench}}
+- model_name: {model}
+  litellm_params: {{model: anthropic/{model}, api_base: "{upstream}", api_key: bench}}
 litellm_settings: {{telemetry: false}}
 """
 _LITELLM_KEY = f"sk-{secrets.token_hex(32)}"
@@ -176,9 +178,8 @@ def with_tools(upstream: int, folder: Path) -> Iterator[Target]:
 def with_budget(
     upstream: int, folder: Path, name: str = "budget", more: Mapping[str, str] = _AS_IT_IS
 ) -> AbstractContextManager[Target]:
-    """The daemon with spend limits that are out of reach, and a price of the model."""
-    settings = {"CODER_AIBRIDGE_UNPRICED": "3", **more}
-    return daemon(upstream, folder, name, settings, prepare=_limit)
+    """The daemon with spend limits that are out of reach."""
+    return daemon(upstream, folder, name, more, prepare=_limit)
 
 
 def _limit(state: Path, settings: Mapping[str, str]) -> None:
@@ -191,8 +192,8 @@ def litellm(upstream: int, folder: Path, program: str, workers: int) -> Iterator
     """LiteLLM's proxy, without a database."""
     port = _free_port()
     file = folder / f"litellm-{workers}.yaml"
-    model = f"http://127.0.0.1:{upstream}"
-    file.write_text(_LITELLM.format(model=model), encoding="utf-8")
+    place = f"http://127.0.0.1:{upstream}"
+    file.write_text(_LITELLM.format(model=MODEL, upstream=place), encoding="utf-8")
     command = [program, "--config", str(file), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--num_workers", str(workers)]
     with _process(command, port, file.with_suffix(".log"), _LITELLM_SETTINGS) as pid:

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
+from operator import attrgetter
 
 import msgspec
 
@@ -39,19 +41,25 @@ class Period(StrEnum):
 
     def start(self, at: datetime) -> date:
         """The first day of the period that `at` (UTC) is in."""
-        day = at.date()
-        if self is Period.WEEKLY:
-            return day - timedelta(days=day.weekday())
-        return day.replace(day=1) if self is Period.MONTHLY else day
+        return _bounds(self, at.date())[0]
 
     def reset(self, at: datetime) -> datetime:
         """When the period that `at` (UTC) is in ends, and the next one begins."""
-        first = self.start(at)
-        if self is Period.MONTHLY:
-            following = (first + timedelta(days=31)).replace(day=1)
-        else:
-            following = first + timedelta(days=7 if self is Period.WEEKLY else 1)
-        return datetime.combine(following, time(), UTC)
+        return _bounds(self, at.date())[1]
+
+
+@lru_cache(maxsize=64)
+def _bounds(period: Period, day: date) -> tuple[date, datetime]:
+    """The first day of the period that a day is in, and the beginning of the next one."""
+    if period is Period.MONTHLY:
+        first = day.replace(day=1)
+        following = (first + timedelta(days=31)).replace(day=1)
+    elif period is Period.WEEKLY:
+        first = day - timedelta(days=day.weekday())
+        following = first + timedelta(days=7)
+    else:
+        first, following = day, day + timedelta(days=1)
+    return first, datetime.combine(following, time(), UTC)
 
 
 class Limit(msgspec.Struct, frozen=True, gc=False):
@@ -81,11 +89,33 @@ class Cap(msgspec.Struct, frozen=True, gc=False):
         return self.limit.period
 
 
-class Caps(msgspec.Struct, frozen=True):
+class Check(msgspec.Struct, frozen=True, gc=False):
+    """What `subject` may have spent and reserved since a day: `cap` nano-dollars."""
+
+    subject: str
+    since: date
+    cap: int
+
+
+class Caps:
     """The caps of a request, and the subjects that it is charged to beside its user."""
 
-    caps: tuple[Cap, ...] = ()
-    charged_to: tuple[str, ...] = ()
+    __slots__ = ("_checks", "_day", "caps", "charged_to")
+
+    def __init__(self, caps: tuple[Cap, ...] = (), charged_to: tuple[str, ...] = ()) -> None:
+        self.caps = caps
+        self.charged_to = charged_to
+        self._day: date | None = None
+        self._checks: tuple[Check, ...] = ()
+
+    def checks(self, at: datetime) -> tuple[Check, ...]:
+        """What each cap allows for in the period that `at` (UTC) is in."""
+        if (day := at.date()) != self._day:
+            self._checks = tuple(
+                Check(each.subject, each.period.start(at), each.nanos) for each in self.caps
+            )
+            self._day = day
+        return self._checks
 
 
 NO_CAPS = Caps()
@@ -115,14 +145,14 @@ class Standing(msgspec.Struct, frozen=True):
         """How much of the cap is used; 100 of a cap of nothing."""
         return self.used * 100 / self.cap.nanos if self.cap.nanos else 100.0
 
-    @property
-    def surpassed(self) -> int | None:
-        """The highest of `THRESHOLDS` that is reached, in percent."""
-        return max((each for each in THRESHOLDS if self.percent >= each), default=None)
-
     def blocks(self, amount: int) -> bool:
         """Whether a request that may cost so many nano-dollars is over the cap."""
         return not admits(self.cap.nanos, self.used, amount)
+
+
+def surpassed(percent: float) -> int | None:
+    """The highest of `THRESHOLDS` that is reached, in percent."""
+    return max((each for each in THRESHOLDS if percent >= each), default=None)
 
 
 def admits(cap: int, used: int, amount: int) -> bool:
@@ -135,7 +165,12 @@ def standings(caps: Iterable[Cap], used: Iterable[int], at: datetime) -> list[St
     found = [
         Standing(cap, amount, cap.period.reset(at)) for cap, amount in zip(caps, used, strict=True)
     ]
-    return sorted(found, key=lambda each: -each.percent)
+    if len(found) > 1:
+        found.sort(key=_percent, reverse=True)
+    return found
+
+
+_percent = attrgetter("percent")
 
 
 class SpendLimits:

@@ -11,13 +11,20 @@ that nobody can talk it out of: the input read from the cache, and `FIRST_OUTPUT
 request that is refused teaches nothing, a refusal brings the output nearer to that, too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
-import msgspec
 from cachetools import LRUCache
 
-from aibridged.core.prices import STANDARD, RateCard, Usage, cost
+from aibridged.core.prices import (
+    STANDARD,
+    RateCard,
+    Rates,
+    Usage,
+    input_cost,
+    rates_of,
+    rounded,
+)
 
 MAX_SESSIONS = 10_000
 """Sessions whose costs are remembered; and models, whose outputs are."""
@@ -72,19 +79,6 @@ class _Spent(NamedTuple):
     size: int
 
 
-class _Tokens(msgspec.Struct, frozen=True, gc=False):
-    """Tokens that have only been thought of."""
-
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
-    extra: Mapping[str, int] = {}
-    partial: bool = True
-    service_tier: str | None = None
-    speed: str | None = None
-
-
 class Estimates:
     """Estimates of costs, which learn from each answer."""
 
@@ -100,19 +94,18 @@ class Estimates:
             most = min(most, ask.max_tokens)
         output = most * min(ask.choices, MAX_CHOICES)
         given = min(-(-size // BYTES_A_TOKEN), MAX_INPUT)
-        tier = ask.model.tier
+        known = None
         if ask.continues is not None:
             stored = self._contexts.get((ask.model.provider, ask.continues), UNKNOWN_CONTEXT)
             given = min(given + stored, MAX_INPUT)
         elif ask.session is not None and (spent := self._sessions.get(ask.session)) is not None:
-            generated = _amount(_Tokens(output=output), card, tier)
-            least = _amount(_Tokens(cache_read=given), card, tier)
-            if generated is None or least is None:
-                return None
-            return generated + max(size * spent.nanos // spent.size, least)
-        read = _amount(_Tokens(input=given, output=output), card, tier)
-        written = _amount(_Tokens(cache_write=given, output=output), card, tier)
-        return None if read is None or written is None else max(read, written)
+            known = size * spent.nanos // spent.size
+        tier = ask.model.tier
+        amount = _amount(rates_of(card, STANDARD, given), given, output, known)
+        if tier == STANDARD or amount is None:
+            return amount
+        # Or in the standard one, if that is dearer.
+        return max(amount, _amount(rates_of(card, tier, given), given, output, known) or 0)
 
     def learn(
         self, card: RateCard, ask: Ask, usage: Usage, stored_as: Iterable[str | None] = ()
@@ -120,20 +113,15 @@ class Estimates:
         """Note the usage of the answer, and the ids by which another request may go on from it."""
         before = self._outputs.get(ask.model, FIRST_OUTPUT)
         output = min(max(usage.output, before - (before - usage.output) // _DECAY), MAX_OUTPUT)
-        self._outputs[ask.model] = max(output, FIRST_OUTPUT)
+        if (output := max(output, FIRST_OUTPUT)) != before:
+            self._outputs[ask.model] = output
         for id in stored_as:
             if id is not None:
                 used = usage.input + usage.cache_read + usage.cache_write + usage.output
                 self._contexts[ask.model.provider, id] = used
         if ask.session is None or not ask.size:
             return
-        tokens = _Tokens(
-            input=usage.input,
-            cache_read=usage.cache_read,
-            cache_write=usage.cache_write,
-            extra=usage.extra,
-        )
-        given = _amount(tokens, card, ask.model.tier)
+        given = input_cost(usage, card, ask.model.tier)
         if given is not None:
             self._sessions[ask.session] = _Spent(given, ask.size)
 
@@ -143,9 +131,15 @@ class Estimates:
         self._outputs[model] = FIRST_OUTPUT + (before - FIRST_OUTPUT) // 2
 
 
-def _amount(tokens: _Tokens, card: RateCard, tier: str) -> int | None:
-    """What they cost in the tier, or in the standard one if that is dearer."""
-    amount = cost(tokens, card).amount
-    if tier == STANDARD or amount is None:
-        return amount
-    return max(amount, cost(tokens, card, tier).amount or 0)
+def _amount(rates: Rates, given: int, output: int, known: int | None) -> int | None:
+    """What so many tokens cost by these rates, where it is `known` what the input is likely to."""
+    fresh, generated = rates.input, rates.output
+    if (fresh is None and given) or (generated is None and output):
+        return None
+    fresh, generated, request = fresh or 0, generated or 0, rates.request or 0
+    if known is not None:
+        read = fresh if rates.cache_read is None else rates.cache_read
+        return rounded(output * generated) + max(known, rounded(given * read + request))
+    if rates.cache_write_5m is not None and rates.cache_write_5m > fresh:
+        fresh = rates.cache_write_5m
+    return rounded(given * fresh + output * generated + request)

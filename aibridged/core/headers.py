@@ -165,14 +165,17 @@ class Positions(dict[bytes, int]):
         self._names = [name.lower() for name in names]
         super().__init__((self._names[at], at) for at in reversed(range(len(names))))
         # The code has a handful of such sets.
-        self._selections: dict[frozenset[bytes], Selection] = {}
+        self._selections: dict[tuple[frozenset[bytes], tuple[bytes, ...]], Selection] = {}
 
-    def without(self, dropped: frozenset[bytes]) -> Selection:
-        """The selection of all but those `dropped`."""
-        found = self._selections.get(dropped)
+    def without(self, dropped: frozenset[bytes], prefixes: tuple[bytes, ...] = ()) -> Selection:
+        """The selection of all but those `dropped`, and those that begin with a prefix."""
+        key = dropped, prefixes
+        found = self._selections.get(key)
         if found is None:
-            found = selection(self._names, lambda name: name not in dropped)
-            self._selections[dropped] = found
+            found = selection(
+                self._names, lambda name: name not in dropped and not name.startswith(prefixes)
+            )
+            self._selections[key] = found
         return found
 
 
@@ -181,15 +184,19 @@ positions = by_names(Positions)
 
 
 def relayed(
-    headers: Sequence[tuple[bytes, bytes]], names: Positions, dropped: frozenset[bytes]
+    headers: Sequence[tuple[bytes, bytes]],
+    names: Positions,
+    dropped: frozenset[bytes],
+    prefixes: tuple[bytes, ...] = (),
 ) -> Sequence[tuple[bytes, bytes]]:
     """A response's headers to relay: all but those `dropped`, and those that `Connection` names.
 
-    `names` are theirs. `Connection` is among the dropped ones.
+    Nor are those relayed whose names begin with one of the `prefixes`. `names` are the headers'.
+    `Connection` is among the dropped ones.
     """
-    if dropped.isdisjoint(names):
+    if not prefixes and dropped.isdisjoint(names):
         return headers
-    return end_to_end(headers, names.without(dropped))
+    return end_to_end(headers, names.without(dropped, prefixes))
 
 
 def raw_header(name: str, value: str) -> tuple[bytes, bytes]:

@@ -71,6 +71,7 @@ class Policies:
         self.restrict_models = False
         self._policies = [Policy(number, each) for number, each in enumerate(settings, 1)]
         self.restrict_models = any(each.restricts_models for each in self._policies)
+        self.soften_budgets = any(each.budget is not None for each in settings)
         self._found: dict[tuple[str, ...], Policy | None] = {}
 
     def __iter__(self) -> Iterator[Policy]:

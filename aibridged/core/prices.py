@@ -213,6 +213,27 @@ def cost(
     return Cost(amount, Label.ESTIMATED, tuple(sorted({*reasons})))
 
 
+def input_cost(usage: Usage, card: RateCard, tier: str) -> int | None:
+    """Nano-dollars of what the model was given and has searched; None where a rate is missing."""
+    rates = rates_of(card, tier, usage.input + usage.cache_read + usage.cache_write)
+    given = _given(usage, rates, [])
+    if given is None:
+        return None
+    searches = usage.extra.get("web_search_requests", 0) * (rates.web_search or 0)
+    return rounded(given + searches + (rates.request or 0))
+
+
+def rates_of(card: RateCard, tier: str, given: int) -> Rates:
+    """The rates of a request with so many tokens of input, cache included."""
+    steps = (card.tiers.get(tier) or card.tiers[STANDARD]).steps
+    return steps[0].rates if len(steps) == 1 else _step(steps, given).rates
+
+
+def rounded(millionths: int) -> int:
+    """Nano-dollars of millionths of them, half up; `MAX_AMOUNT` at most."""
+    return min((millionths + _HALF) // _MILLION, MAX_AMOUNT)
+
+
 def total(costs: Iterable[Cost]) -> Cost:
     """The sum of what has a price; unpriced where one of them is, and None where all are."""
     amount, is_priced, lacks_some = 0, False, False

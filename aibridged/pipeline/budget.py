@@ -12,16 +12,20 @@ from functools import partial
 from aiohttp import web
 
 from aibridged.core.auth import CredentialKind, sent_secrets
-from aibridged.core.budgets import NO_CAPS, Cap, Caps, Standing, admits, standings
+from aibridged.core.budgets import NO_CAPS, Caps, Standing, admits, standings
 from aibridged.core.estimates import Ask, Model, Session
 from aibridged.core.prices import RateCard, tier_of
-from aibridged.core.soft_budget import UsedShares
 from aibridged.core.targets import shown_path
-from aibridged.core.usage_headers import PROVIDERS_OWN, codex_headers, unified_headers
+from aibridged.core.usage_headers import (
+    PROVIDERS_OWN,
+    RawHeaders,
+    codex_headers,
+    unified_headers,
+)
 from aibridged.pipeline.budget_refusals import over_budget, unknown, unpriced
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
-from aibridged.records.facts import Check, Reservation
+from aibridged.records.facts import Reservation
 from aibridged.records.jobs import BudgetExceededError
 from aibridged.transport.request import Replacement
 from aibridged.wire.facts import WireApi
@@ -36,6 +40,8 @@ def stage(components: Components, handler: Handler) -> Handler:
     clock, settings, note = components.clock, components.settings, components.note_standing
     fails_closed, more = settings.budget_fail == "closed", settings.budget_message
     denies, allows = settings.unpriced == _DENY, settings.unpriced == _ALLOW
+    softens = components.policies is not None and components.policies.soften_budgets
+    shares = components.used_shares if softens else None
 
     def budget(context: RequestContext) -> Awaitable[web.StreamResponse]:
         actor = context.actor
@@ -70,31 +76,39 @@ def stage(components: Components, handler: Handler) -> Handler:
         amount = estimate(context, ask, at)
         if amount is None and pricing.book and (denies or (caps and not allows)):
             raise unpriced(_shown(context), has_cap=bool(caps))
+        checks = found.checks(at)
         if found is not NO_CAPS:
-            context.reservation = _reservation(found, amount or 0, at)
+            context.reservation = Reservation(
+                amount=amount or 0, checks=checks, charged_to=found.charged_to
+            )
         if caps:
-            context.on_recorded = partial(admitted, context, caps, at, api)
+            context.on_recorded = partial(admitted, context, found, at, api)
         try:
             return await handler(context)
         except BudgetExceededError as error:
             if all(used < cap.nanos for cap, used in zip(caps, error.used, strict=True)):
                 estimates.relax(model)
-            for cap, used in zip(caps, error.used, strict=True):
+            for cap, check, used in zip(caps, checks, error.used, strict=True):
                 refuses = not admits(cap.nanos, used, amount or 0)
-                note(cap.limit, cap.subject, cap.period.start(at), used, cap.nanos, refuses)
+                note(cap.limit, cap.subject, check.since, used, cap.nanos, refuses)
             reached = standings(caps, error.used, at)
             raise over_budget(reached, amount or 0, at, api, client, more) from None
 
     def admitted(
         context: RequestContext,
-        caps: tuple[Cap, ...],
+        caps: Caps,
         at: datetime,
         api: WireApi,
         amounts: tuple[int, ...],
     ) -> None:
-        for cap, used in zip(caps, amounts, strict=True):
-            note(cap.limit, cap.subject, cap.period.start(at), used, cap.nanos, False)
-        _tell(context, components.used_shares, caps, at, api, amounts)
+        """Have the answer tell how the limits stand, and note it for the next request."""
+        for cap, check, used in zip(caps.caps, caps.checks(at), amounts, strict=True):
+            note(cap.limit, cap.subject, check.since, used, cap.nanos, False)
+        found = standings(caps.caps, amounts, at)
+        if shares is not None:
+            actor, fullest = context.actor, found[0]
+            shares.note(actor.id, actor.api_key_id, fullest.percent, fullest.resets_at - at)
+        context.request.replacement = Replacement(PROVIDERS_OWN, _headers(api, found))
 
     def estimate(context: RequestContext, ask: Ask, at: datetime) -> int | None:
         """What the request may cost, by the first card that tells, which then learns from it."""
@@ -118,36 +132,10 @@ def stage(components: Components, handler: Handler) -> Handler:
     return budget
 
 
-def _reservation(found: Caps, amount: int, at: datetime) -> Reservation:
-    return Reservation(
-        amount=amount,
-        checks=tuple(Check(cap.subject, cap.period.start(at), cap.nanos) for cap in found.caps),
-        charged_to=found.charged_to,
-    )
-
-
-def _tell(
-    context: RequestContext,
-    shares: UsedShares,
-    caps: tuple[Cap, ...],
-    at: datetime,
-    api: WireApi,
-    used: tuple[int, ...],
-) -> None:
-    """Have the answer tell how the limits stand, and note it for the next request."""
-    found = standings(caps, used, at)
-    actor, fullest = context.actor, found[0]
-    shares.note(actor.id, actor.api_key_id, fullest.percent, fullest.resets_at - at)
-    headers = _headers(api, found)
-    context.request.replacement = Replacement(
-        PROVIDERS_OWN, [(name.encode(), value.encode()) for name, value in headers.items()]
-    )
-
-
-def _headers(api: WireApi, found: list[Standing]) -> dict[str, str]:
+def _headers(api: WireApi, found: list[Standing]) -> RawHeaders:
     if api is WireApi.MESSAGES:
         return unified_headers(found[0])
-    return codex_headers(found) if api in _RESPONSES else {}
+    return codex_headers(found) if api in _RESPONSES else ()
 
 
 def _shown(context: RequestContext) -> str:

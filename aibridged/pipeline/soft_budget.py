@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 def stage(components: Components, handler: Handler) -> Handler | None:
     policies, metrics = components.policies, components.metrics
-    if policies is None or all(each.budget is None for each in policies.settings):
+    if policies is None or not policies.soften_budgets:
         return None
     shares = components.used_shares
     logged: Expiring[bool] = Expiring(_LOGGED, components.clock)

@@ -11,12 +11,20 @@ import msgspec
 from aiohttp import web
 
 from aibridged.clock import Clock
-from aibridged.core.budgets import CENT, Cap, Period, Standing, standings, user_subject
+from aibridged.core.budgets import (
+    CENT,
+    Cap,
+    Check,
+    Period,
+    Standing,
+    standings,
+    surpassed,
+    user_subject,
+)
 from aibridged.errors import QUERY_FAILED, GatewayError
 from aibridged.identity.base import Actor
 from aibridged.identity.limits_in_force import LimitsInForce
 from aibridged.pipeline.components import LocalRoute
-from aibridged.records.facts import Check
 from aibridged.records.lookups import LookupFailedError
 from aibridged.records.spending import Spending
 
@@ -73,7 +81,7 @@ def _shown(
                 "group": str(each.cap.period),
                 "percent": int(each.percent),
                 "resets_at": _time(each.resets_at),
-                "severity": _SEVERITIES[each.surpassed],
+                "severity": _SEVERITIES[surpassed(each.percent)],
                 "is_active": number == 0,
             }
             for number, each in enumerate(found)

@@ -5,11 +5,12 @@ must tell them apart when it reads them back, and because they are cheap to crea
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
+from aibridged.core.budgets import Check
 from aibridged.core.prices import FREE
 from aibridged.records.schema import MAX_NAME
 
@@ -61,14 +62,6 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source: ErrorSource
     code: str | None
     message: str | None
-
-
-class Check(msgspec.Struct, frozen=True, gc=False):
-    """What `subject` may have spent and reserved since a day: `cap` nano-dollars."""
-
-    subject: str
-    since: date
-    cap: int
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -15,8 +15,8 @@ from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from aibridged.core.auth import CredentialKind
-from aibridged.core.budgets import admits, user_subject
-from aibridged.records.facts import BackgroundRecord, Check, InterceptionEnd, InterceptionStart
+from aibridged.core.budgets import Check, admits, user_subject
+from aibridged.records.facts import BackgroundRecord, InterceptionEnd, InterceptionStart
 from aibridged.records.jobs import Admission, BudgetExceededError
 from aibridged.records.rows import is_charged
 from aibridged.records.statements import Statement, Statements
@@ -24,6 +24,8 @@ from aibridged.wire.facts import RUNNING
 
 _BYOK = CredentialKind.BYOK
 _MAX_OPEN = 20_000
+_NOBODY: tuple[str, ...] = ()
+_ISO_DAY = len("2026-12-01")
 
 LOCK_LEDGER = """
 SELECT pg_advisory_xact_lock(1768055396, place) FROM (
@@ -146,16 +148,22 @@ class Ledger:
                 charge.is_running = False
                 self._charge(charge, told.cost_nanos)
 
-    def admit(self, starts: Sequence[InterceptionStart]) -> dict[str, Admission]:
-        """Reserve for each start that has a reservation, in their order, if its checks allow."""
+    def admit(
+        self, starts: Sequence[InterceptionStart], *, is_first: bool = False
+    ) -> dict[str, Admission]:
+        """Reserve for each start that has a reservation, in their order, if its checks allow.
+
+        Where it `is_first`, none of them was written before, but for other processes'.
+        """
         asking = [start for start in starts if start.reservation is not None]
         if not asking:
             return {}
-        used = Used(self._read_used(asking))
+        used = self._read_used(asking)
         for (subject, day), added in self._added.items():
             used.add(subject, day, sum(added))
         # A batch whose commit was not confirmed may be written again.
-        present = dict(self._read_charges([start.id for start in asking]))
+        known = [start.id for start in asking if not is_first or start.recorder_id is not None]
+        present = dict(self._read_charges(known)) if known else ()
         return {
             start.id: self._admit(start, used, is_there=start.id in present) for start in asking
         }
@@ -187,7 +195,7 @@ class Ledger:
         """Forget which rows are open: another daemon may have closed them."""
         self._open.clear()
 
-    def _admit(self, start: InterceptionStart, used: "Used", *, is_there: bool) -> Admission:
+    def _admit(self, start: InterceptionStart, used: "_Used", *, is_there: bool) -> Admission:
         reservation = start.reservation
         assert reservation is not None
         amount, checks = reservation.amount, reservation.checks
@@ -219,25 +227,33 @@ class Ledger:
         added[1] += reserved
 
     def _settle_open(self, ends: Sequence[InterceptionEnd]) -> Sequence[InterceptionEnd]:
-        """Charge those of open rows without a reservation, as nearly all are; returns the others.
+        """Charge those of open rows, as nearly all are; returns the others.
 
         All are others where one of them comes twice: the second is charged by its difference.
         """
         if len({end.interception_id for end in ends}) < len(ends):
             return ends
         others = []
-        spent: dict[tuple[str, date], int] = {}
+        added: dict[tuple[str, date, Sequence[str]], list[int]] = {}
         for end in ends:
-            start = self._open.get(end.interception_id)
-            if start is None or start.reservation is not None:
+            start = self._open.pop(end.interception_id, None)
+            if start is None:
                 others.append(end)
                 continue
-            del self._open[end.interception_id]
-            if (cost := end.cost_nanos) and start.credential_kind != _BYOK:
-                of = start.initiator_id, start.started_at.date()
-                spent[of] = spent.get(of, 0) + cost
-        for (initiator, day), amount in spent.items():
-            self._add(user_subject(initiator), day.isoformat(), amount, 0)
+            cost = end.cost_nanos if start.credential_kind != _BYOK else None
+            reserved, charged_to = 0, _NOBODY
+            if (reservation := start.reservation) is not None:
+                reserved, charged_to = reservation.amount, reservation.charged_to
+            if cost or reserved:
+                sums = added.setdefault(
+                    (start.initiator_id, start.started_at.date(), charged_to), [0, 0]
+                )
+                sums[0] += cost or 0
+                sums[1] -= reserved
+        for (initiator, at, others_charged), (spent, reserved) in added.items():
+            day = at.isoformat()
+            for subject in (user_subject(initiator), *others_charged):
+                self._add(subject, day, spent, reserved)
         return others
 
     def _charges(self, interceptions: Sequence[str]) -> dict[str, _Charge]:
@@ -264,40 +280,40 @@ class Ledger:
             others = (charged_to or "").split()
             yield str(id), _Charge(initiator, others, day(started_at), *rest)
 
-    def _read_used(self, starts: Sequence[InterceptionStart]) -> Iterator[tuple[str, str, int]]:
-        checks = [
-            check for start in starts if start.reservation for check in start.reservation.checks
-        ]
+    def _read_used(self, starts: Sequence[InterceptionStart]) -> "_Used":
+        checks = {
+            check.since.isoformat() + check.subject
+            for start in starts
+            if start.reservation is not None
+            for check in start.reservation.checks
+        }
         if not checks:
-            return
-        subjects = self._sql.list_of([*{check.subject for check in checks}])
-        since = min(check.since for check in checks).isoformat()
-        for subject, day, amount in self._run(self._sql.used, subjects=subjects, since=since):
-            yield subject, self._connection.day(day), amount
+            return _Used(())
+        return _Used(self._run(self._sql.used, checks=self._sql.list_of([*checks])))
 
     def _run(self, statement: Statement, **values: Any) -> list[Any]:
         return self._connection.execute(statement.sql, statement.row(**values))
 
 
-class Used:
-    """What subjects have spent and reserved, of rows of a subject, an ISO day and an amount."""
+class _Used:
+    """What subjects have spent and reserved since days: of rows of an ISO day with a subject behind
+    it, and the amount."""
 
-    def __init__(self, rows: Iterable[tuple[str, str, int]]) -> None:
-        self._days: dict[str, dict[str, int]] = {}
-        for row in rows:
-            self.add(*row)
+    def __init__(self, rows: Iterable[tuple[str, int | None]]) -> None:
+        self._since: dict[str, dict[str, int]] = {}
+        for key, amount in rows:
+            self._since.setdefault(key[_ISO_DAY:], {})[key[:_ISO_DAY]] = int(amount or 0)
 
     def add(self, subject: str, day: str, amount: int) -> None:
         """Add to a subject's amount of a day."""
-        days = self._days.setdefault(subject, {})
-        days[day] = days.get(day, 0) + amount
+        if (amounts := self._since.get(subject)) is not None:
+            for since in amounts:
+                if since <= day:
+                    amounts[since] += amount
 
     def of(self, check: Check) -> int:
         """The sum of a check's subject since its day."""
-        since = check.since.isoformat()
-        return sum(
-            amount for day, amount in self._days.get(check.subject, {}).items() if day >= since
-        )
+        return self._since[check.subject][check.since.isoformat()]
 
 
 def _ids(facts: Sequence[InterceptionEnd] | Sequence[BackgroundRecord]) -> Iterator[str]:

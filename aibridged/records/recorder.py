@@ -177,16 +177,21 @@ class Recorder:
             raise RecordingFailedError
         began = self._clock.monotonic()
         self._started += 1
-        if began > self._alone_from and not self._starts:
+        is_alone = began > self._alone_from and not self._starts
+        if is_alone:
             admissions = self._write_now((start,))
             if admissions is not None:
                 self._alone_from = self._note_wait(began) + ALONE_S
                 return admitted(start, admissions) if admissions else ()
         committed: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
         self._waiting += 1
-        self._starts.append(Waiting(start, committed))
-        if len(self._starts) == 1:
-            self._loop.call_soon(self._gather, 0, GATHERING_TURNS)
+        waiting = Waiting(start, committed)
+        if is_alone:
+            self._hand_over([waiting], began)
+        else:
+            self._starts.append(waiting)
+            if len(self._starts) == 1:
+                self._loop.call_soon(self._gather, 0, GATHERING_TURNS)
         try:
             used = await committed
         except asyncio.CancelledError:
@@ -318,7 +323,11 @@ class Recorder:
         self._alone_from = now + ALONE_S if len(waiting) == 1 else inf
         if admissions is not None:
             settle_starts(waiting, admissions)
-            return
+        else:
+            self._hand_over(waiting, now)
+
+    def _hand_over(self, waiting: Sequence[Waiting], now: float) -> None:
+        """Leave starts to the thread, which were tried once: see `Store.write_at_once`."""
         for one in waiting:
             self._work.put(one)
             self._handed_over.put(one, now)

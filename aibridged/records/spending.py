@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from aibridged.core.budgets import Check
 from aibridged.core.fair_queue import QueueFullError
-from aibridged.records.facts import Check
-from aibridged.records.ledger import Used
 from aibridged.records.lookups import LookupFailedError, Lookups
 from aibridged.records.schema import spend
 
@@ -32,14 +31,13 @@ class Spending:
         """
         try:
             async with asyncio.timeout(self._deadline):
-                used = await self._lookups.run(caller, lambda: self._read(checks))
+                return await self._lookups.run(caller, lambda: self._read(checks))
         except (TimeoutError, QueueFullError):
             raise LookupFailedError from None
         except Exception as error:  # noqa: BLE001 - a driver's, the system's or SQLAlchemy's
             raise LookupFailedError(type(error).__name__) from None
-        return tuple(used.of(check) for check in checks)
 
-    def _read(self, checks: Sequence[Check]) -> Used:
+    def _read(self, checks: Sequence[Check]) -> tuple[int, ...]:
         statement = sa.select(
             spend.c.subject, spend.c.day, spend.c.spent_nanos + spend.c.reserved_nanos
         ).where(
@@ -47,5 +45,8 @@ class Spending:
             spend.c.day >= min(check.since for check in checks),
         )
         with self._engine.connect() as connection:
-            rows = connection.execute(statement)
-            return Used((subject, day.isoformat(), amount) for subject, day, amount in rows)
+            rows = connection.execute(statement).all()
+        return tuple(
+            sum(used for subject, day, used in rows if subject == of.subject and day >= of.since)
+            for of in checks
+        )

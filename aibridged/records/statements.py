@@ -240,13 +240,24 @@ def _charges(dialect: str) -> sa.Select[Any]:
 
 
 def _used(dialect: str) -> sa.Select[Any]:
-    """What subjects have spent and reserved on each day since one."""
-    return sa.select(
-        spend.c.subject, spend.c.day, spend.c.spent_nanos + spend.c.reserved_nanos
-    ).where(
-        _is_one_of(spend.c.subject, "subjects", dialect),
-        spend.c.day >= sa.bindparam("since", type_=sa.Date),
-    )
+    """What subjects have spent and reserved since a day: each is asked for by day and subject in
+    one text, as `ledger` joins them."""
+    texts = "checks"
+    if dialect == "sqlite":
+        each = sa.func.json_each(sa.bindparam(texts, type_=sa.Text)).table_valued("value")
+    else:
+        from sqlalchemy.dialects.postgresql import ARRAY
+
+        array = sa.bindparam(texts, type_=ARRAY(sa.Text))
+        each = sa.func.unnest(array).table_valued("value").render_derived()
+    day, subject = sa.func.substr(each.c.value, 1, _DAY), sa.func.substr(each.c.value, _DAY + 1)
+    since = day if dialect == "sqlite" else sa.cast(day, sa.Date)
+    amount = sa.func.sum(spend.c.spent_nanos + spend.c.reserved_nanos)
+    total = sa.select(amount).where(spend.c.subject == subject, spend.c.day >= since)
+    return sa.select(each.c.value, total.scalar_subquery())
+
+
+_DAY = len("2026-12-01")
 
 
 _PRUNE_SPEND = sa.delete(spend).where(spend.c.day < sa.bindparam("before", type_=sa.Date))

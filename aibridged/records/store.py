@@ -45,7 +45,6 @@ _T = TypeVar("_T")
 _Row = Sequence[Any]
 
 _NO_PARENT = Parent()
-_NO_ADMISSIONS: Mapping[str, Admission] = {}
 _PERIOD = timedelta(days=31)
 _STORED_EACH = 8  # stored objects that an interception makes at most, as a rule
 
@@ -120,12 +119,13 @@ class Store:
     ) -> Mapping[str, Admission] | None:
         """`write`, if that can't block, nor refuses a start where it mayn't.
 
-        None: nothing is known to be written; `write` will tell why.
+        It is called with a start once at most, before `write` is. None: nothing is known to be
+        written; `write` will tell why.
         """
         try:
             if not self._backend.begin_at_once():
                 return None
-            admissions = self._write(starts, facts)
+            admissions = self._write(starts, facts, is_first=True)
             if (
                 admissions
                 and not may_refuse
@@ -210,16 +210,23 @@ class Store:
         self._guarded(self._backend.truncate_log)
 
     def _write(
-        self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]
+        self,
+        starts: Sequence[InterceptionStart],
+        facts: Sequence[Fact],
+        *,
+        is_first: bool = False,
     ) -> Mapping[str, Admission]:
         """Write tool calls before the starts that continue them, and ends after their starts."""
         backend, ledger = self._backend, self._ledger
-        if not facts and not any(start.reservation is not None for start in starts):
-            # As nearly all: nothing is charged or reserved.
-            self._insert(starts)
-            ledger.started(starts)
-            self._hours.changed_late(backend, starts)
-            return _NO_ADMISSIONS
+        if not facts:
+            reserves = any(start.reservation is not None for start in starts)
+            if reserves:
+                ledger.begin(starts, (), ())
+            admissions, recorded = self._insert_starts(starts, is_first=is_first)
+            self._hours.changed_late(backend, recorded)
+            if reserves:
+                ledger.write()
+            return admissions
         time, rows = backend.time, defaultdict[type, list[Sequence[Any]]](list)
         ends = [fact for fact in facts if isinstance(fact, InterceptionEnd)]
         rows_of_ends, answered, noted = [], [], []
@@ -253,7 +260,7 @@ class Store:
         # An end leaves room for the starts, unless it is of one of them.
         others = [end for end in ends if end.interception_id not in begun] if begun else ends
         ledger.settle(others, background)
-        admissions, recorded = self._insert_starts(starts, ended)
+        admissions, recorded = self._insert_starts(starts, ended, is_first=is_first)
         if begun:
             ledger.settle([end for end in ends if end.interception_id in begun])
         if ends:
@@ -270,10 +277,14 @@ class Store:
         return admissions
 
     def _insert_starts(
-        self, starts: Sequence[InterceptionStart], ended: Container[str] = ()
+        self,
+        starts: Sequence[InterceptionStart],
+        ended: Container[str] = (),
+        *,
+        is_first: bool,
     ) -> tuple[Mapping[str, Admission], Sequence[InterceptionStart]]:
         """Insert those that are allowed, which are returned; some have `ended` already."""
-        admissions = self._ledger.admit(starts)
+        admissions = self._ledger.admit(starts, is_first=is_first)
         if recorded := without_refused(starts, admissions):
             self._insert(recorded)
             self._ledger.started(

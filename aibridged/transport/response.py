@@ -35,20 +35,11 @@ class DownstreamResponse(web.StreamResponse):
         dropped: frozenset[bytes] = NOT_RELAYED,
     ) -> None:
         super().__init__(status=upstream_response.status, reason="")
-        if length is not None:
+        if length is not None or self._status == 204:
             without = (*without, _LENGTH)
-        if without:
-            dropped = dropped | {*without}
-        came, names = upstream_response.headers, upstream_response.names
-        headers = relayed(came, names, dropped)
-        has_length = _LENGTH in names
-        if has_length and headers is not came:
-            has_length = any(name.lower() == _LENGTH for name, _ in headers)
-        self._has_length = has_length or length is not None
-        self._raw = headers
-        if length is not None:
-            self._raw = [*headers, (b"Content-Length", b"%d" % length)]
-        self._reason_bytes = upstream_response.reason
+        self._dropped = dropped | {*without} if without else dropped
+        self._source = upstream_response
+        self._length = length
         self._head: bytes | None = None
         self._in_chunks = False
 
@@ -108,16 +99,20 @@ class DownstreamResponse(web.StreamResponse):
         self._payload_writer = request.writer
         keep_alive = request.keep_alive
         is_11 = request.version == HttpVersion11
-        lines = [b"HTTP/1.%d %d %b" % (is_11, self._status, self._reason_bytes)]
-        raw, has_length = self._raw, self._has_length
-        if has_length and self._status == 204:
-            raw = [header for header in raw if header[0].lower() != _LENGTH]
-        if (replacement := request.replacement) is not None:
-            names = replacement.prefixes
-            raw = [header for header in raw if not header[0].lower().startswith(names)]
-            if self._status < _ERRORS:
-                raw += replacement.headers
-        lines += map(b": ".join, raw)
+        source, replacement = self._source, request.replacement
+        came, names = source.headers, source.names
+        prefixes = replacement.prefixes if replacement is not None else ()
+        headers = relayed(came, names, self._dropped, prefixes)
+        has_length = _LENGTH in names
+        if has_length and headers is not came:
+            has_length = any(name.lower() == _LENGTH for name, _ in headers)
+        lines = [b"HTTP/1.%d %d %b" % (is_11, self._status, source.reason)]
+        lines += map(b": ".join, headers)
+        if self._length is not None:
+            has_length = True
+            lines.append(b"Content-Length: %d" % self._length)
+        if replacement is not None and self._status < _ERRORS:
+            lines += map(b": ".join, replacement.headers)
         if request.added_headers:
             lines += map(b": ".join, request.added_headers)
         if not (has_length or self._status in _WITHOUT_BODY or request.method == "HEAD"):

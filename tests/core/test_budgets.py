@@ -16,6 +16,7 @@ from aibridged.core.budgets import (
     Scope,
     SpendLimits,
     standings,
+    surpassed,
 )
 
 
@@ -133,9 +134,10 @@ def test_the_fullest_cap_comes_first():
     ]
     monthly, weekly, daily = standings(caps, (949, 95, 0), at)
     assert [each.percent for each in (monthly, weekly, daily)] == [100, 95, 94.9]
-    assert [each.surpassed for each in (monthly, weekly, daily)] == [95, 95, 75]
+    assert [surpassed(each.percent) for each in (monthly, weekly, daily)] == [95, 95, 75]
     assert daily.resets_at == datetime(2026, 12, 1, tzinfo=UTC)
-    assert standings(caps[:1], (749,), at)[0].surpassed is None
+    (only,) = standings(caps[:1], (749,), at)
+    assert surpassed(only.percent) is None
 
 
 @pytest.mark.parametrize(

@@ -145,5 +145,10 @@ def test_only_so_many_sessions_are_remembered(monkeypatch):
     for number in range(50):
         model = Model("p", f"m{number}")
         session = Session("u", "s", model)
-        made.learn(CARD, Ask(model, session, 4), TokenUsage(input=1, output=5), (f"r{number}",))
+        made.learn(
+            CARD,
+            Ask(model, session, 4),
+            TokenUsage(input=1, output=FIRST_OUTPUT + 1),
+            (f"r{number}",),
+        )
     assert len(made._sessions) == len(made._outputs) == len(made._contexts) == 10

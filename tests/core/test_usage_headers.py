@@ -20,6 +20,10 @@ def standing(used, cents=1000, period=Period.DAILY, scope=Scope.USER):
     return Standing(Cap(limit, "user:x", cents * CENT), used, RESET)
 
 
+def told_by(raw):
+    return {name.decode(): value.decode() for name, value in raw}
+
+
 @pytest.mark.parametrize("scope", Scope)
 def test_a_pool_is_told_as_such(scope):
     headers = unified_refusal(standing(0, scope=scope))
@@ -32,7 +36,7 @@ def test_a_pool_is_told_as_such(scope):
     [(0, "0.00"), (CENT, "0.00"), (999 * CENT, "0.99"), (1000 * CENT, "0.99"), (10**13, "0.99")],
 )
 def test_what_passes_is_below_the_limit(used, told):
-    headers = unified_headers(standing(used))
+    headers = told_by(unified_headers(standing(used)))
     assert headers["anthropic-ratelimit-unified-overage-utilization"] == told
 
 
@@ -41,7 +45,7 @@ def test_what_passes_is_below_the_limit(used, told):
     [(0, "0"), (825 * CENT, "82.5"), (9999 * CENT // 10, "99.9"), (10**13, "99.9")],
 )
 def test_codex_shows_a_tenth_of_a_percent(used, told):
-    assert codex_headers([standing(used)]) == {
+    assert told_by(codex_headers([standing(used)])) == {
         "x-codex-primary-used-percent": told,
         "x-codex-primary-window-minutes": "1440",
         "x-codex-primary-reset-at": str(int(RESET.timestamp())),
@@ -55,7 +59,7 @@ def test_the_second_window_has_another_period():
         standing(700 * CENT, period=Period.MONTHLY),
         standing(600 * CENT, period=Period.WEEKLY),
     ]
-    headers = codex_headers(found)
+    headers = told_by(codex_headers(found))
     assert headers["x-codex-secondary-used-percent"] == "70"
     assert headers["x-codex-secondary-window-minutes"] == "43200"
     assert len(headers) == 6

