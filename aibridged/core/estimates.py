@@ -11,10 +11,9 @@ that nobody can talk it out of: the input read from the cache, and `FIRST_OUTPUT
 request that is refused teaches nothing, a refusal brings the output nearer to that, too.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple
-
-from cachetools import LRUCache
+from typing import NamedTuple, TypeVar
 
 from aibridged.core.prices import (
     STANDARD,
@@ -38,6 +37,8 @@ BYTES_A_TOKEN = 4
 MAX_INPUT = 2_000_000
 """Tokens: no model takes more, however large a body is that holds images or files."""
 MAX_CHOICES = 128
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 _DECAY = 32  # each answer brings the most of before so many times nearer to its own
 
 
@@ -79,13 +80,23 @@ class _Spent(NamedTuple):
     size: int
 
 
+class _Learned(OrderedDict[_K, _V]):
+    """The latest values of so many keys."""
+
+    def note(self, key: _K, value: _V) -> None:
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > MAX_SESSIONS:
+            self.popitem(last=False)
+
+
 class Estimates:
     """Estimates of costs, which learn from each answer."""
 
     def __init__(self) -> None:
-        self._sessions: LRUCache[Session, _Spent] = LRUCache(MAX_SESSIONS)
-        self._outputs: LRUCache[Model, int] = LRUCache(MAX_SESSIONS)
-        self._contexts: LRUCache[tuple[str, str], int] = LRUCache(MAX_SESSIONS)
+        self._sessions: _Learned[Session, _Spent] = _Learned()
+        self._outputs: _Learned[Model, int] = _Learned()
+        self._contexts: _Learned[tuple[str, str], int] = _Learned()
 
     def worst(self, card: RateCard, ask: Ask) -> int | None:
         """Nano-dollars; None where the card lacks a price."""
@@ -114,21 +125,21 @@ class Estimates:
         before = self._outputs.get(ask.model, FIRST_OUTPUT)
         output = min(max(usage.output, before - (before - usage.output) // _DECAY), MAX_OUTPUT)
         if (output := max(output, FIRST_OUTPUT)) != before:
-            self._outputs[ask.model] = output
+            self._outputs.note(ask.model, output)
         for id in stored_as:
             if id is not None:
                 used = usage.input + usage.cache_read + usage.cache_write + usage.output
-                self._contexts[ask.model.provider, id] = used
+                self._contexts.note((ask.model.provider, id), used)
         if ask.session is None or not ask.size:
             return
         given = input_cost(usage, card, ask.model.tier)
         if given is not None:
-            self._sessions[ask.session] = _Spent(given, ask.size)
+            self._sessions.note(ask.session, _Spent(given, ask.size))
 
     def relax(self, model: Model) -> None:
         """Take the model to generate less: for that a request was refused, so none could tell."""
         before = self._outputs.get(model, FIRST_OUTPUT)
-        self._outputs[model] = FIRST_OUTPUT + (before - FIRST_OUTPUT) // 2
+        self._outputs.note(model, FIRST_OUTPUT + (before - FIRST_OUTPUT) // 2)
 
 
 def _amount(rates: Rates, given: int, output: int, known: int | None) -> int | None:

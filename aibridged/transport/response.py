@@ -105,7 +105,7 @@ class DownstreamResponse(web.StreamResponse):
         headers = relayed(came, names, self._dropped, prefixes)
         has_length = _LENGTH in names
         if has_length and headers is not came:
-            has_length = any(name.lower() == _LENGTH for name, _ in headers)
+            has_length = came[names[_LENGTH]] in headers
         lines = [b"HTTP/1.%d %d %b" % (is_11, self._status, source.reason)]
         lines += map(b": ".join, headers)
         if self._length is not None:
