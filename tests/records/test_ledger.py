@@ -198,6 +198,46 @@ def test_a_batch_that_is_written_again_reserves_once(store, new_start, total):
     assert total() == (0, 300)
 
 
+def unconfirmed(store, monkeypatch):
+    """Commits, and then fails."""
+    commit = store._backend.commit
+
+    def fail():
+        commit()
+        monkeypatch.setattr(store._backend, "commit", commit)
+        raise OSError
+
+    monkeypatch.setattr(store._backend, "commit", fail)
+
+
+def test_a_start_whose_commit_was_not_confirmed_reserves_once(
+    sqlite_database, new_start, total_of, monkeypatch
+):
+    store = Store(sqlite_database.engine)
+    store.connect()
+    store.write([new_start()], [])  # the first commit is a slow one
+    start = new_start(reservation=reservation(300, 1000))
+    unconfirmed(store, monkeypatch)
+    assert store.write_at_once([start], []) is None
+    assert total_of(sqlite_database, USER) == 300
+    assert not is_refused(store.write([start], [])[start.id])
+    assert total_of(sqlite_database, USER) == 300
+    store.write([], [end(start, 50)])
+    assert total_of(sqlite_database, USER) == 50
+
+
+def test_a_start_that_another_process_asks_for_again_reserves_once(
+    sqlite_database, new_start, total_of
+):
+    store = Store(sqlite_database.engine)
+    store.connect()
+    store.write([new_start()], [])
+    start = new_start(recorder_id=7, reservation=reservation(300, 1000))
+    for _ in range(2):
+        assert not is_refused(store.write_at_once([start], [])[start.id])
+    assert total_of(sqlite_database, USER) == 300
+
+
 def test_a_request_over_midnight_counts_for_the_day_on_which_it_began(
     store, new_start, counters, total
 ):

@@ -215,6 +215,26 @@ async def test_a_start_that_comes_alone_after_another_is_committed_at_once(
     await recorder.close()
 
 
+async def test_a_start_that_comes_alone_is_tried_at_once_only_once(
+    sqlite_database, make_recorder, new_start, clock, monkeypatch
+):
+    """After that it may be there, which `Store.write` alone looks for."""
+    recorder = await make_recorder(sqlite_database, clock)
+    await recorder.start(new_start())
+    clock.advance(ALONE_S * 2)
+    await until(lambda: not recorder._writer._awake.locked())
+    tried = []
+
+    def refuse(starts, facts, **_options):
+        tried.extend(each.id for each in starts)
+
+    monkeypatch.setattr(recorder._store, "write_at_once", refuse)
+    start = new_start()
+    await recorder.start(start)
+    assert tried == [start.id]
+    await recorder.close()
+
+
 async def test_starts_that_come_during_a_commit_share_the_next(
     database, make_recorder, new_start, commits
 ):
