@@ -43,7 +43,8 @@ def step(settings: SoftBudgetSettings, used: float | None, model: str) -> Step |
 class UsedShares:
     """How much each caller had used of their spend limits at their last request, in percent.
 
-    It is that of the limit that is closest to its end, until its period is over.
+    It is that of the limit that is closest to its end, until its period is over. It is noted where
+    a policy has a soft budget, so the first request after a reload that brings one passes as it is.
     """
 
     def __init__(self, kept: Kept) -> None:
