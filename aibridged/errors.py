@@ -5,14 +5,12 @@ exception and shows the sentence. Providers' errors are never made here: they ar
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorKind:
+class ErrorKind(msgspec.Struct, frozen=True):
     """One kind of refusal or failure.
 
     `kind` is the `error.type` that Anthropic's API uses for the status; `sentence` is the default

@@ -7,7 +7,6 @@ rights share every message.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -34,13 +33,12 @@ _HEARTBEAT = b": still here\n\n"
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(eq=False, slots=True)
-class _Watcher:
+class _Watcher(msgspec.Struct, eq=False):
     actor: str
     owner: str | None
     until: float
     task: asyncio.Task[object] | None = None
-    messages: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
+    messages: asyncio.Queue[bytes | None] = msgspec.field(default_factory=asyncio.Queue)
     heard: float = 0.0
     is_new: bool = True
 

@@ -1,7 +1,6 @@
 """OpenAPI document, generated from the table of routes."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -26,8 +25,7 @@ _SCHEMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """A query or path parameter; an integer if it has bounds."""
 
     name: str

@@ -1,12 +1,12 @@
 """JSON shapes of users, groups, tokens and policies."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import asdict
 
 from aibridged.api.budget_standings import Budget, share
 from aibridged.api.shapes import Count, Dollars, Moment

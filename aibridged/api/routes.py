@@ -1,9 +1,10 @@
 """Table of API routes: their parameters, and the queries behind them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
+
+import msgspec
 
 from aibridged.api import json_stream, session_shapes, session_stream, shapes
 from aibridged.api.filters import (
@@ -38,8 +39,7 @@ _THREADS = 50
 _MAX_THREADS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A parsed request: `owner` is the only initiator whose rows may be shown, None for all."""
 
     actor: Actor
@@ -51,8 +51,7 @@ class Question:
         return read_filter(self.parameters, self.actor.id, self.owner, known)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A parsed request to the running daemon: `names` are those in the path.
 
     `body` is that of a change, decoded; `owner` is as in a `Question`.
@@ -88,8 +87,7 @@ class Events:
                     return
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """A path below the prefix, with names in braces for single segments.
 
     Queries have an `answer`, which generates the JSON chunk by chunk, or nothing where there is no

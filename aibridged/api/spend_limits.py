@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -66,8 +65,7 @@ _READ = ("GET", "HEAD")
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A parsed request: `id` is that of a limit, `body` the JSON of a POST."""
 
     parameters: Parameters
@@ -78,8 +76,7 @@ class Question:
     changed: Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """A method and a path, with `{id}` for one segment; `answer` blocks. See `api.routes.Route`."""
 
     path: str

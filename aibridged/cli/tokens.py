@@ -1,6 +1,5 @@
 """`aibridged tokens`: creates, lists, renews and revokes gateway tokens."""
 
-from dataclasses import asdict
 from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
@@ -94,6 +93,8 @@ def _create(
         store = store_of(settings, Access.CHANGE)
         info, secret = store.create_token(user, name=name, lifetime=seconds)
     if output is Output.JSON:
+        from msgspec.structs import asdict
+
         typer.echo(as_json({**asdict(info), "token": secret.reveal()}))
     else:
         typer.echo(secret.reveal())
@@ -117,6 +118,8 @@ def _list(
 
     Tokens that end within 7 days are marked as expiring.
     """
+    from msgspec.structs import asdict
+
     now = SystemClock().wall()
     view = chosen(_columns(now), wide, columns, output=output)
     found = store.list_tokens(user, revoked=revoked or everything, sign_ins=everything)

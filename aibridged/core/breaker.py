@@ -6,9 +6,10 @@ Everything here belongs to one event loop and takes no locks of its own.
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
+
+import msgspec
 
 from aibridged.clock import Clock
 from aibridged.core.circuit import BreakerSettings, Circuit, Outcome, Rejection, State
@@ -31,8 +32,7 @@ OnChange = Callable[[BreakerKey, State, State], None]
 """Called with the key, the old and the new state, while the state changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(msgspec.Struct, frozen=True):
     """A circuit with failures: how many in a row, and the seconds until an open one half-opens."""
 
     key: BreakerKey

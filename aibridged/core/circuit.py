@@ -14,9 +14,10 @@ share: there each operation restores them, and takes a snapshot of what has beco
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
+
+import msgspec
 
 
 class State(Enum):
@@ -43,8 +44,7 @@ class Outcome(Enum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerSettings:
+class BreakerSettings(msgspec.Struct, frozen=True):
     """Parameters: counts of at least 1; seconds, of which `interval` may be 0 (never)."""
 
     failure_threshold: int
@@ -53,8 +53,7 @@ class BreakerSettings:
     max_requests: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(msgspec.Struct, frozen=True):
     """The request may not go upstream; `retry_after` is in whole seconds, at least 1."""
 
     retry_after: int

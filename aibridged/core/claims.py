@@ -6,8 +6,9 @@ server`. The provider's signature has been verified by then, but nothing else of
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 MAX_SUBJECT = 255
 """Characters, by the specification."""
@@ -42,8 +43,7 @@ class SignInRefusedError(Exception):
         self.who = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True):
     """A person as an identity provider vouches for them: `issuer` and `subject` identify them.
 
     `username` is what the provider calls them, of any characters. `groups` are sorted names after
@@ -60,8 +60,7 @@ class Person:
     is_admin: bool | None
 
 
-@dataclass(frozen=True)
-class ClaimRules:
+class ClaimRules(msgspec.Struct, frozen=True):
     """Which claims count, and who may sign in. An empty field is none.
 
     With `hosted_domain`, an address of one of the `email_domains` only counts together with the
@@ -75,11 +74,11 @@ class ClaimRules:
     ignore_email_verified: bool = False
     hosted_domain: bool = False
     group_field: str = ""
-    group_mapping: Mapping[str, str] = field(default_factory=dict)
+    group_mapping: Mapping[str, str] = msgspec.field(default_factory=dict)
     allowed_groups: frozenset[str] = frozenset()
     group_filter: re.Pattern[str] = re.compile(".*")
     role_field: str = ""
-    role_mapping: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    role_mapping: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
 
 
 def person(claims: Mapping[str, Any], issuer: str, rules: ClaimRules) -> Person:

@@ -8,7 +8,6 @@ checked by itself: the address that is dialled is one that was permitted.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -17,6 +16,8 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+
+import msgspec
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -66,8 +67,7 @@ class BadDestinationError(ValueError):
     """CONNECT's target isn't a host with a port. The message doesn't quote it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True):
     """A host, in lower case and without brackets, and a port; `address` if it isn't a name."""
 
     host: str

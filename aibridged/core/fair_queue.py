@@ -7,8 +7,9 @@ bounded, too.
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 from aibridged.core.shares import Shares
 
@@ -16,8 +17,7 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """How many may have a place and how many may wait for one, in total and per key.
 
     Without `waiting_each` a key's queue may grow while it is shorter than the space that is left

@@ -7,9 +7,10 @@ makes new ones (`Composition.reconfigure`).
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from aibridged.api import problems, spend_limits
 from aibridged.api.people import A_SECOND, Forgetful, People

@@ -1,19 +1,19 @@
 """The settings in force with their sources, as the last load has left them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from aibridged.config.declare import Option
 from aibridged.config.resolution import Resolution, Value
 
 
-@dataclass
-class Loaded:
+class Loaded(msgspec.Struct):
     """The values with their sources, the flags that wait for a restart, and the warnings."""
 
     values: Sequence[Value] = ()
     waiting: Sequence[str] = ()
-    warnings: Sequence[str] = field(default_factory=tuple)
+    warnings: Sequence[str] = msgspec.field(default_factory=tuple)
 
     def began(self, resolution: Resolution) -> None:
         """Note what the daemon was started with."""

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from aibridged.api import Api, SpendLimitApi
 from aibridged.api.query_runner import A_SECOND
@@ -84,8 +85,7 @@ _COUNTS_S = 5.0
 _FINGERPRINTS_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(msgspec.Struct, frozen=True):
     """Everything that lives as long as the daemon, whatever its configuration.
 
     `tokens` is the store of users and tokens, if this daemon has one; `records` describes where

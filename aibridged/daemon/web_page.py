@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from aiohttp import web
 from loguru import logger
 from yarl import URL
@@ -90,8 +90,7 @@ def make_ui(
     return {WEB_PAGE: ui, f"{WEB_PAGE}/": ui}
 
 
-@dataclass(frozen=True)
-class _Page:
+class _Page(msgspec.Struct, frozen=True):
     """What the page needs of the settings, none of which changes with a reload."""
 
     root: str

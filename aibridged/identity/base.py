@@ -1,13 +1,13 @@
 """Interface between the pipeline and the authentication backends."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+
+class Actor(msgspec.Struct, frozen=True):
     """The authenticated user or service behind a request.
 
     `api_key_id` names the token and is no secret; it is None where there is no token. `expires_at`

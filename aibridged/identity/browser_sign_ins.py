@@ -1,8 +1,8 @@
 """Browsers' sign-ins as the web page asks for them: whose they are, and when that was checked."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 import sqlalchemy as sa
 
 from aibridged.clock import Clock
@@ -36,8 +36,7 @@ _FOUND = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BrowserSignIn:
+class BrowserSignIn(msgspec.Struct, frozen=True):
     """A sign-in that goes on. `checked_at`: when the identity provider last vouched for it."""
 
     actor: Actor

@@ -7,10 +7,10 @@ the user code. Everything here blocks: the daemon calls it off its event loop.
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
@@ -73,16 +73,14 @@ class _ClashError(Exception):
     """A user code that another device has."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceCode:
+class DeviceCode(msgspec.Struct, frozen=True):
     """A new device code, with the user code that belongs to it."""
 
     secret: Secret
     user_code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """A device that waits: what it is, the network that it is in, and since when it waits."""
 
     user_code: str

@@ -8,6 +8,7 @@ it off its event loop.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import msgspec
 import sqlalchemy as sa
 
 from aibridged.clock import Clock
@@ -19,8 +20,7 @@ LEASE = timedelta(seconds=60)
 """Longer than an identity provider may take; a replica that dies holds it no longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """Who somebody is at an identity provider."""
 
     issuer: str

@@ -6,11 +6,11 @@ Members are added by administrators, or by signing in with the identity provider
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
@@ -28,8 +28,7 @@ from aibridged.identity.users import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GroupInfo:
+class GroupInfo(msgspec.Struct, frozen=True):
     """A group with its members' usernames, in order."""
 
     id: str

@@ -4,9 +4,9 @@ Everything here blocks: the daemon calls it off its event loop.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 import sqlalchemy as sa
 
 from aibridged.clock import Clock
@@ -23,8 +23,7 @@ from aibridged.identity.tables import (
 from aibridged.identity.users import IdentityError, no_such_user
 
 
-@dataclass(frozen=True, slots=True)
-class McpCredential:
+class McpCredential(msgspec.Struct, frozen=True):
     """The public part of a user's token for a server."""
 
     username: str

@@ -1,7 +1,8 @@
 """Value types of sign-ins through an identity provider."""
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+
+import msgspec
 
 from aibridged.config.secret import Secret
 from aibridged.identity.grants import Identity
@@ -27,8 +28,7 @@ class Standing(Enum):
     """Its sign-in has ended, or its user is suspended or deleted."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignIn:
+class SignIn(msgspec.Struct, frozen=True):
     """A sign-in that goes on, and its user. `identity` is theirs at the identity provider."""
 
     id: str
@@ -38,8 +38,7 @@ class SignIn:
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(msgspec.Struct, frozen=True):
     """A refresh token whose secret is right."""
 
     token: TokenParts
@@ -47,8 +46,7 @@ class Presented:
     standing: Standing
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True):
     """A bearer, valid for `expires_in` seconds, and the refresh token for the next one."""
 
     bearer: Secret

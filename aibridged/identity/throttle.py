@@ -1,9 +1,9 @@
 """Authentication with throttled lookups. Fails closed: if the backend is down, requests get 503."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from loguru import logger
+from msgspec.structs import replace
 
 from aibridged.clock import Clock
 from aibridged.errors import (

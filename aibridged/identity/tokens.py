@@ -6,11 +6,11 @@ secret are stored of a token.
 
 import hmac
 from collections.abc import Mapping, Set
-from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec.structs import asdict, replace
 
 from aibridged.config.secret import Secret
 from aibridged.core.budgets import Scope
@@ -39,7 +39,7 @@ _ASKED_AT_ONCE = 1000
 _NO_DIGEST = bytes(32)
 
 TOKEN_COLUMNS = [
-    (users if field == "username" else tokens).c[field] for field in TokenInfo.__dataclass_fields__
+    (users if field == "username" else tokens).c[field] for field in TokenInfo.__struct_fields__
 ]
 _TO_AUTHENTICATE = (
     sa.select(

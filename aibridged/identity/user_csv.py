@@ -3,7 +3,8 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from aibridged.counted import counted
 from aibridged.identity.users import (
@@ -22,8 +23,7 @@ _SHOWN = 20
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """A user of the file. `edit` has the columns that the file has; an empty cell is no value."""
 
     number: int

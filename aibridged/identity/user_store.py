@@ -7,11 +7,12 @@ username is free again.
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy.exc import IntegrityError
 
 from aibridged.clock import Clock
@@ -40,7 +41,7 @@ from aibridged.identity.users import (
     no_such_user,
 )
 
-_FIELDS = [name for name in User.__dataclass_fields__ if name != "groups"]
+_FIELDS = [name for name in User.__struct_fields__ if name != "groups"]
 USER_COLUMNS = [users.c[name] for name in _FIELDS]
 _EDITED = ("username", "name", "email", "is_admin", "groups")
 _PLAIN = ("name", "email", "is_admin")
@@ -52,13 +53,12 @@ _TO_EDIT = (
 _ON_RECORD = (*_EDITED, "is_robot")
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(msgspec.Struct, frozen=True):
     """The usernames of a file, by what became of them."""
 
-    created: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
+    created: list[str] = msgspec.field(default_factory=list)
+    changed: list[str] = msgspec.field(default_factory=list)
+    unchanged: list[str] = msgspec.field(default_factory=list)
 
 
 class _DryRunError(Exception):

@@ -3,9 +3,10 @@
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+import msgspec
 
 from aibridged.core import claims
 
@@ -27,8 +28,7 @@ class UserStatus(StrEnum):
     SUSPENDED = "suspended"
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(msgspec.Struct, frozen=True):
     """A user who may have tokens. `last_seen_at` is exact to a minute or two.
 
     A robot is a user that no identity provider knows, and that can't sign in.
@@ -46,8 +46,7 @@ class User:
     last_seen_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UserEdit:
+class UserEdit(msgspec.Struct, frozen=True):
     """New values of a user's fields; None leaves one as it is, and an empty `email` is none."""
 
     username: str | None = None
@@ -57,8 +56,7 @@ class UserEdit:
     groups: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenInfo:
+class TokenInfo(msgspec.Struct, frozen=True):
     """The public part of a token. `last_used_at` is exact to a minute or two.
 
     `sign_in_id` is that of the sign-in that issued it, if one did.

@@ -10,11 +10,11 @@ Without Redis each goes by what it sees itself.
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 from cachetools import LRUCache
+from msgspec.structs import replace
 
 from aibridged.core.breaker import Admission, BreakerKey, Breakers, OnChange, Trouble
 from aibridged.core.circuit import BreakerSettings, Outcome, Rejection, State

@@ -7,8 +7,9 @@ admitted before counts against that.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
+
+import msgspec
 
 from aibridged.core.concurrency import Slots
 from aibridged.core.limiters import share
@@ -35,8 +36,7 @@ def digest(text: str) -> str:
     return blake2b(text.encode(errors="surrogatepass"), digest_size=_KEY_BYTES).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True):
     """A person with limits of their own; 0 is unlimited."""
 
     id: str
@@ -44,8 +44,7 @@ class Person:
     most: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What a request needs: a slot, one of a caller's requests a second, and a person's."""
 
     slot: bool = False

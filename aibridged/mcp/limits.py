@@ -1,6 +1,6 @@
 """Limits of MCP servers: timeouts, sizes and numbers of tools."""
 
-from dataclasses import dataclass
+import msgspec
 
 from aibridged.config.options import Settings
 
@@ -9,8 +9,7 @@ _RESPONSE_BYTES = 4 * 1024 * 1024
 _SLACK_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """Seconds and bytes. `opening_bytes`: all that a server sends until its tools are listed."""
 
     init_timeout: float

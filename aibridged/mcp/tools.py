@@ -1,12 +1,12 @@
 """Value types: the tools offered to a caller, and the results of calls."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+
+class Tool(msgspec.Struct, frozen=True):
     """One tool of one server.
 
     `name` is the model's name for it (`bmcp_<server>_<tool>`, at most 64 characters), `tool` is the
@@ -21,8 +21,7 @@ class Tool:
     input_schema: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(msgspec.Struct, frozen=True):
     """The result for the model; with `is_error` the text says what went wrong."""
 
     text: str

@@ -1,7 +1,8 @@
 """Declaration of a metric. See `metric_table`."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Kind(StrEnum):
@@ -35,8 +36,7 @@ _OLD_PREFIXES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True):
     """One row: `name` as in queries, without the _bucket, _sum and _count of its series.
 
     `buckets` are upper bounds in the metric's unit. `most` bounds the combinations of labels that

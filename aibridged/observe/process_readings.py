@@ -1,7 +1,6 @@
 """Prometheus's own metrics of one of several processes, with a label that says which."""
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from prometheus_client import ProcessCollector
 
 from aibridged.observe.metric_table import PROCESS

@@ -2,7 +2,8 @@
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from aibridged.clock import Clock
 from aibridged.observe.request_summary import RequestSummary
@@ -15,16 +16,14 @@ WITHIN_S = 3600.0
 _Row = tuple[float, float, float | None, int | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(msgspec.Struct, frozen=True):
     """The median and the 95th percentile, in seconds; None where there is nothing to tell."""
 
     p50: float | None
     p95: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(msgspec.Struct, frozen=True):
     """What is remembered of a provider. `statuses` are those of its responses, 0 for none."""
 
     requests: int

@@ -6,7 +6,8 @@ it belongs to the event loop. Threads that render the numbers get a copy.
 
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from aibridged.observe.labels import OTHER
 from aibridged.observe.metric import Metric
@@ -15,16 +16,14 @@ Labels = tuple[str, ...]
 """The values of a metric's labels, in the order of the row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(msgspec.Struct, frozen=True):
     """A counter's or a gauge's series at one moment."""
 
     row: Metric
     values: Mapping[Labels, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Distributions:
+class Distributions(msgspec.Struct, frozen=True):
     """A histogram's series at one moment.
 
     Each has the number of values per bucket, the number beyond the last one, and the sum of all.

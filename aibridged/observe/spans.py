@@ -5,8 +5,9 @@ Attributes that begin with `gen_ai.`, `http.`, `url.`, `server.` and `error.` ar
 prompt, a response or a key.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class SpanName(StrEnum):
@@ -34,8 +35,7 @@ REQUEST = "<method> <route>"
 """The name of a request's own span in the manual: `POST /anthropic/v1/messages`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """A row: `parent` is a name of this table, or None for a span of the client's own trace."""
 
     name: str

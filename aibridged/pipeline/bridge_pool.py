@@ -7,8 +7,9 @@ A bridge lives for a fixed time from its creation. It is closed once it is no lo
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
 
 from aibridged.clock import Clock
 
@@ -29,8 +30,7 @@ class BridgeKey(NamedTuple):
     mcp_servers: tuple[str, ...] | None = None
 
 
-@dataclass(slots=True)
-class PoolStats:
+class PoolStats(msgspec.Struct):
     """Counters, for the metrics. `evictions` includes expired bridges."""
 
     hits: int = 0

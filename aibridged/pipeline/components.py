@@ -1,9 +1,9 @@
 """The components that the stages use, constructed by `compose` only."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
+import msgspec
 from aiohttp import web
 
 from aibridged.clock import Clock
@@ -59,8 +59,7 @@ NoteStanding = Callable[[Limit, str, date, int, int, bool], None]
 used in it, those of the cap, and whether it has refused a request. It takes no time."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocalRoute:
+class LocalRoute(msgspec.Struct, frozen=True):
     """A path that the gateway serves itself; a public one without a gateway token.
 
     Where it `says_request_id`, its answers have the request's id as Anthropic's have.
@@ -72,8 +71,7 @@ class LocalRoute:
     says_request_id: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Components:
+class Components(msgspec.Struct, frozen=True):
     """The components of one configuration: a reload makes new ones, which share what is unchanged.
 
     `upstreams` has the connection pool of each provider, by name; what is None is disabled.

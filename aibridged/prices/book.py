@@ -5,7 +5,6 @@ A card is made once per provider, model and day, in about 0.1 ms, and then found
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
@@ -79,8 +78,7 @@ class _Place(NamedTuple):
     is_guessed: bool
 
 
-@dataclass(frozen=True)
-class _Own:
+class _Own(msgspec.Struct, frozen=True):
     """An entry of the own rates; `number` counts from 0."""
 
     number: int

@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -40,8 +39,7 @@ class TableError(Exception):
     """A table can't be used; the message says why, as the end of a sentence."""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """Prices of providers' models.
 
     `version` is the library's, or the start of the file's SHA-256; `newest_change` the latest day

@@ -3,11 +3,12 @@
 import re
 from abc import ABC
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 from urllib.parse import unquote
+
+import msgspec
 
 from aibridged.config.options import ProviderSettings
 from aibridged.core.auth import UpstreamCredential
@@ -48,8 +49,7 @@ class AboutModels(StrEnum):
     UNSEEN = "unseen"  # it may run one that the request doesn't name
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """The route of a request's path.
 
     `endpoint` names it for breakers and metrics: the path with a `*` for what callers choose.

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from aibridged.records.facts import InterceptionEnd, InterceptionStart
 
@@ -46,13 +47,12 @@ class Waiting(NamedTuple):
     committed: "asyncio.Future[tuple[int, ...]] | Place"
 
 
-@dataclass(slots=True)
-class Prune:
+class Prune(msgspec.Struct):
     """Delete what ended and started before then; `deleted` counts the rows deleted so far."""
 
     before: datetime
     pruned: asyncio.Future[int]
-    deleted: int = field(default=0)
+    deleted: int = msgspec.field(default=0)
 
 
 class Adopt(NamedTuple):

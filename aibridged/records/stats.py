@@ -1,13 +1,12 @@
 """Counters of the recorder, for the metrics."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 from aibridged.observe import record_table
 from aibridged.observe.series import HistogramSeries
 
 
-@dataclass(slots=True)
-class RecorderStats:
+class RecorderStats(msgspec.Struct):
     """Counters and last values, written by the writer's thread and read by any.
 
     `records_lost` counts what is recorded nowhere: rows whose values the database refuses, lines of
@@ -26,13 +25,13 @@ class RecorderStats:
     database_away: bool = False
     stalled: bool = False
     last_commit_at: float | None = None
-    start_waits: HistogramSeries = field(
+    start_waits: HistogramSeries = msgspec.field(
         default_factory=lambda: HistogramSeries(record_table.RECORDER_WAIT)
     )
-    commit_times: HistogramSeries = field(
+    commit_times: HistogramSeries = msgspec.field(
         default_factory=lambda: HistogramSeries(record_table.RECORDER_COMMIT)
     )
-    batches: HistogramSeries = field(
+    batches: HistogramSeries = msgspec.field(
         default_factory=lambda: HistogramSeries(record_table.RECORDER_BATCH)
     )
 

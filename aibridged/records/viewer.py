@@ -6,7 +6,6 @@ they are withheld; so no query returns a text without knowing who looks.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -34,8 +33,7 @@ class LookNotNotedError(QueryFailedError):
     """Texts of others aren't shown, because the audit log can't be written; the message says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Viewer:
+class Viewer(msgspec.Struct, frozen=True):
     """Who looks: `own` is the initiator whose texts are their own.
 
     `note` writes a look at the texts of others to the audit log; without it these are withheld.

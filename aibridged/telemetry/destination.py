@@ -3,12 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from io import BytesIO
 from typing import NamedTuple
 
 import aiohttp
+import msgspec
 from loguru import logger
 
 from aibridged.clock import Clock
@@ -50,12 +50,11 @@ class Batch(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """Batches since the start, by the destination's URL and the signal or reason."""
 
-    relayed: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    dropped: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    relayed: Counter[tuple[str, ...]] = msgspec.field(default_factory=Counter)
+    dropped: Counter[tuple[str, ...]] = msgspec.field(default_factory=Counter)
 
 
 class Destination:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 
+import msgspec
 from aiohttp import web
 
 from aibridged.errors import (
@@ -14,8 +14,7 @@ from aibridged.errors import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StreamedBody:
+class StreamedBody(msgspec.Struct, frozen=True):
     """A body that is sent as it arrives; `length` is None where it is chunked."""
 
     pieces: AsyncGenerator[bytes, None]

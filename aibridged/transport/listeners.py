@@ -5,8 +5,9 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from aibridged.config.kinds import Address, is_loopback
 from aibridged.config.options import Settings
@@ -38,8 +39,7 @@ class CannotListenError(StartError):
     in_use = False
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateFiles:
+class CertificateFiles(msgspec.Struct, frozen=True):
     """A certificate with its key, and the flags that name them."""
 
     certificate: Path

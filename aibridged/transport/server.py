@@ -7,10 +7,10 @@ open forever; and at shutdown it closes connections without notice. All four are
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.web_protocol import RequestHandler
 from loguru import logger
@@ -37,8 +37,7 @@ _LAST_CALL_S = 0.5
 _SURPLUS_READ_S = 2.0
 
 
-@dataclass(slots=True)
-class Limits:
+class Limits(msgspec.Struct):
     """Deadlines for a client's part of the exchange, in seconds. They may be changed.
 
     `half_close`: a client that writes no more once its request has come is still answered.

@@ -2,12 +2,12 @@
 
 import asyncio
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from aibridged.core.breaker import Admission, BreakerKey, Breakers, Trouble
 from aibridged.core.circuit import BreakerSettings, Rejection, State

@@ -1,11 +1,11 @@
 """People who sign in become users, and stay in step with the claims."""
 
 import threading
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from aibridged.core import claims
 from aibridged.core.claims import Person, SignInRefusedError

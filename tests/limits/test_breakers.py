@@ -1,10 +1,9 @@
 """The breakers of several workers: as those of one, whichever of them is asked."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import settings as limits
+from msgspec.structs import replace
 
 from aibridged.core.breaker import Admission, BreakerKey, Breakers, Trouble
 from aibridged.core.circuit import Rejection, State

@@ -10,7 +10,7 @@ from aibridged.config.kinds import Address, Network
 from aibridged.config.proxy_url import ProxyUrl
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class AiProxyRows:
     """Rows of `options.Settings`."""
 

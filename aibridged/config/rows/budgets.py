@@ -8,7 +8,7 @@ from aibridged.config.declare import Group, option
 from aibridged.config.secret import Secret
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class BudgetRows:
     """Rows of `options.Settings`."""
 

@@ -10,7 +10,7 @@ from aibridged.config.proxy_url import ProxyUrl
 from aibridged.config.secret import Secret
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class GatewayRows:
     """Rows of `options.Settings`."""
 

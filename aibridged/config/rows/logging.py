@@ -8,7 +8,7 @@ from aibridged.config.declare import Group, option
 from aibridged.config.kinds import Address
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class LoggingRows:
     """Rows of `options.Settings`."""
 

@@ -10,7 +10,7 @@ from aibridged.config.rates import UNPRICED, Unpriced
 from aibridged.config.secret import Secret
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class PeopleRows:
     """Rows of `options.Settings`."""
 

@@ -9,7 +9,7 @@ from aibridged.config.declare import Group, option
 from aibridged.config.kinds import Address, Network
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class ServerRows:
     """Rows of `options.Settings`."""
 

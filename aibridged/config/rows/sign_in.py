@@ -10,7 +10,7 @@ from aibridged.config.mappings import ListPairs, Pairs
 from aibridged.config.secret import Secret
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class SignInRows:
     """Rows of `options.Settings`. Without `oidc_issuer_url` nobody can sign in."""
 

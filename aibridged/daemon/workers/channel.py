@@ -10,7 +10,6 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -70,8 +69,7 @@ class _Frame(msgspec.Struct, array_like=True, frozen=True):
 _decoder = msgspec.msgpack.Decoder(_Frame)
 
 
-@dataclass(frozen=True, slots=True)
-class _Registered:
+class _Registered(msgspec.Struct, frozen=True):
     handle: Handler
     takes: Any
 

@@ -4,7 +4,6 @@ Each kind of request is a constant, with the type of its payload beside it.
 """
 
 import pickle
-from dataclasses import dataclass
 
 import msgspec
 
@@ -36,8 +35,7 @@ RELOADS = "reloads"
 REOPEN_LOGS = "reopen logs"
 
 
-@dataclass(frozen=True)
-class InForce:
+class InForce(msgspec.Struct, frozen=True):
     """The settings that all processes of a group use, with their sources for those who ask."""
 
     settings: Settings

@@ -7,10 +7,10 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 
 from loguru import logger
+from msgspec.structs import replace
 
 from aibridged.clock import SystemClock
 from aibridged.config.options import Settings

@@ -5,7 +5,6 @@ takes a third of the time of the searches that could tell that there are none.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import msgspec
@@ -37,8 +36,7 @@ _TEXT = frozenset({"content", "role", "refusal"})
 """What a delta has that holds no fact."""
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     """A tool call while its arguments come in; the legacy function call has no id."""
 
     choice: int

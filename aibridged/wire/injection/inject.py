@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -49,8 +48,7 @@ _decode_tools = msgspec.json.Decoder(list[_Tool]).decode
 _decode_choice = msgspec.json.Decoder(str | _Choice).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Injection:
+class Injection(msgspec.Struct, frozen=True):
     """A request with tools put in: which, and which are left out since the API takes no more."""
 
     request: Fields

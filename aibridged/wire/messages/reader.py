@@ -6,7 +6,6 @@ one, and nothing is added up (see `usage_sums.latest_counts`).
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import msgspec
@@ -43,8 +42,7 @@ _text_event = re.compile(
 ).fullmatch
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     """A tool call or a thought whose block hasn't ended.
 
     `is_given` says that a tool call's text is the input in its block, which deltas replace.

@@ -6,7 +6,6 @@ client and has no result yet; it would refuse to continue from there.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,8 +15,7 @@ from aibridged.wire.splice import Fields
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Continuation:
+class Continuation(msgspec.Struct, frozen=True):
     """How to continue from `name`, a response or a conversation.
 
     From the response `instead`, if it isn't None, and with the items `outputs` before all input.

@@ -1,7 +1,6 @@
 """What the client of a stream of Responses has seen of its items, for an early end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -21,12 +20,11 @@ ARGUMENTS = ("arguments", 0)
 _TEXT = b'"output_text"'
 
 
-@dataclass(slots=True)
-class OpenItem:
+class OpenItem(msgspec.Struct):
     """An item that hasn't ended, with the texts that were streamed, by source and part."""
 
     item: Item
-    texts: dict[tuple[str, int], Text] = field(default_factory=dict)
+    texts: dict[tuple[str, int], Text] = msgspec.field(default_factory=dict)
 
 
 class ItemsSoFar:
