@@ -1,9 +1,10 @@
 """The console script, and `python -m aibridged`.
 
 The commands of sign-in are run from here, without the libraries of all the others: agents call
-`aibridged access-token` often.
+`aibridged access-token` often. So is `serve`, where its flags are plain: who restarts it, waits.
 """
 
+import gc
 import os
 import sys
 
@@ -24,10 +25,19 @@ def main() -> None:
         from aibridged.login.command_line import main as main_of_login
 
         main_of_login(arguments, "aibridged")
-    else:
-        from aibridged.cli import main as main_of_all
+        return
+    # Loading modules leaves no garbage: looking for it takes a tenth of a short command's time. The
+    # daemon sets its own.
+    gc.set_threshold(100_000)
+    if arguments[:1] == ["serve"]:
+        from aibridged.daemon.command_line import main as main_of_serve
 
-        main_of_all()
+        status = main_of_serve(arguments[1:])
+        if status is not None:
+            sys.exit(status)
+    from aibridged.cli import main as main_of_all
+
+    main_of_all()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Only the command that is asked for is imported, and a command imports what it ne
 that `aibridged version`, and what a script asks a hundred times, is fast.
 """
 
-import gc
 import inspect
 import io
 import sys
@@ -103,9 +102,6 @@ def _paragraphs(command: Callable[..., None]) -> str:
 
 def main() -> None:
     """Run any command but those of sign-in."""
-    # Loading modules leaves no garbage: looking for it takes a tenth of a short command's time. The
-    # daemon sets its own.
-    gc.set_threshold(100_000)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that lacks a character gets a question mark, not a traceback.
         sys.stdout.reconfigure(errors="replace")

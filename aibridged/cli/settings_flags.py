@@ -1,20 +1,14 @@
 """Flags generated from the table of settings, for commands that take all settings."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from aibridged.cli.command import Command
-from aibridged.config import kinds
 from aibridged.config.declare import Option
-from aibridged.config.options import OPTIONS
-
-_BOOLEANS = frozenset(
-    flag for option in OPTIONS if option.kind is kinds.BOOL for flag in option.flags
-)
-_FLAGS = {flag: option for option in OPTIONS for flag in option.flags}
+from aibridged.config.flags import CONFIG, FLAGS, joined, spelled_out
 
 
 class SettingsCommand(Command):
@@ -31,11 +25,11 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     that all mistakes are reported at once and in the same words.
     """
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "flags"]
-    declared = {_parameter_name(flag): flag for flag in ("--config", *_FLAGS)}
+    declared = {_parameter_name(flag): flag for flag in (CONFIG, *FLAGS)}
     parameters = [
         *own,
         _config_parameter(),
-        *(_parameter(option, flag) for flag, option in _FLAGS.items()),
+        *(_parameter(option, flag) for flag, option in FLAGS.items()),
     ]
 
     def call(**arguments: Any) -> None:
@@ -50,27 +44,9 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def spelled_out(args: Sequence[str]) -> Iterator[str]:
-    """Boolean flags with explicit values, as the parser wants them: `--verbose=false`.
-
-    A boolean never takes the next argument as its value, as with every Go program.
-    """
-    rest = iter(args)
-    for arg in rest:
-        if arg == "--":
-            yield arg
-            yield from rest
-        elif arg in _BOOLEANS:
-            yield f"{arg}=true"
-        elif arg.startswith("--no-") and f"--{arg[5:]}" in _BOOLEANS:
-            yield f"--{arg[5:]}=false"
-        else:
-            yield arg
-
-
 def _config_parameter() -> inspect.Parameter:
     declaration = typer.Option(
-        "--config",
+        CONFIG,
         "-c",
         metavar="PATH",
         help="YAML configuration file (CODER_CONFIG_PATH); aibridged sample-config prints one.",
@@ -95,5 +71,4 @@ def _parameter_name(flag: str) -> str:
 
 
 def _text(value: str | list[str] | None) -> str | None:
-    """The text of a list flag, whose repetitions are joined into one list."""
-    return (",".join(value) if value else None) if isinstance(value, list) else value
+    return (joined(value) if value else None) if isinstance(value, list) else value

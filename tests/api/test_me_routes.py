@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -20,7 +21,7 @@ from aibridged.records.schema import spend as spend_rows
 
 async def test_a_person_is_told_who_they_are_and_what_counts_for_them(ask, database, clock):
     ann = ask.person("ann", email="ann@example.com")
-    ask.actor = dataclasses.replace(ann, api_key_id="abc", expires_at=clock.wall())
+    ask.actor = msgspec.structs.replace(ann, api_key_id="abc", expires_at=clock.wall())
     ask.policies(PolicySettings(models=("gpt-*",)))
     store = SpendLimitStore(database.engine, clock, spend, "root")
     store.set(ScopeKey(Scope.USER, ann.id), Period.DAILY, 1000)

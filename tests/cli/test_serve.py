@@ -60,7 +60,7 @@ def test_the_daemon_gets_the_settings_and_gives_the_exit_code(
     assert len(resolution.warnings) == 1
 
 
-SLOW_TO_LOAD = {"alembic", "cryptography", "jinja2", "mcp", "pydantic", "rich"} | {
+SLOW_TO_LOAD = {"alembic", "cryptography", "jinja2", "mcp", "pydantic", "rich", "typer"} | {
     f"sqlalchemy.dialects.{other}" for other in ("mysql", "oracle", "postgresql")
 }
 

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from aibridged.cli import build
-from aibridged.cli.settings_flags import spelled_out
+from aibridged.cli.settings_flags import SettingsCommand, takes_settings
 from aibridged.config import kinds
+from aibridged.config.flags import plain
 from aibridged.config.options import OPTIONS
 
 FLAGS = [(option, flag) for option in OPTIONS for flag in option.flags]
@@ -86,14 +88,26 @@ def test_completion_offers_each_setting_once() -> None:
     assert offered & {flag for _, flag in FLAGS} == {option.flag for option in OPTIONS}
 
 
-def test_only_whole_arguments_before_the_double_dash_are_spelled_out() -> None:
-    args = ["--verbose", "--verbose=f", "--no-verbose", "--verbosely", "--no-http-address"]
-    assert list(spelled_out([*args, "--", "--verbose"])) == [
-        "--verbose=true",
-        "--verbose=f",
-        "--verbose=false",
-        "--verbosely",
-        "--no-http-address",
-        "--",
-        "--verbose",
-    ]
+@pytest.mark.parametrize(
+    "args",
+    [
+        "",
+        "--config=a=b.yaml --verbose",
+        "--no-verbose --state-dir /x",
+        "--aibridge-rate-limit=",
+        "--ai-gateway-rate-limit 5 --aibridge-rate-limit=6",
+        "--log-filter=a,b --log-filter c",
+        "--log-filter=",
+    ],
+)
+def test_what_is_plain_is_read_as_typer_does(args: str) -> None:
+    seen: list[Mapping[str, str]] = []
+    app = typer.Typer()
+
+    def command(flags: Mapping[str, str]) -> None:
+        seen.append(flags)
+
+    app.command(cls=SettingsCommand)(takes_settings(command))
+    result = CliRunner().invoke(app, args.split())
+    assert result.exit_code == 0, result.output
+    assert seen == [plain(args.split())]

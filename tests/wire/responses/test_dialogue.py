@@ -1,6 +1,6 @@
-import dataclasses
 import json
 
+import msgspec
 import pytest
 
 from aibridged.fake_provider import Answer, ToolCall
@@ -144,7 +144,7 @@ def test_a_hidden_call_that_the_provider_has_stored_is_answered_later(make_scene
     both = Answer(calls=(CALL.calls[0], OWN))
     scene = make_scene(WireApi.RESPONSES)
     scene.feed(scene.stream(both))
-    name, instead, (output,) = dataclasses.astuple(scene.dialogue.continuation)
+    name, instead, (output,) = msgspec.structs.astuple(scene.dialogue.continuation)
     assert (name, instead) == ("resp_fake1", "resp_fake1")
     assert json.loads(output)["call_id"] == "call_fake10"
     request = b'{"model":"m","conversation":{"id":"conv_1"},"input":"hi"}'

@@ -1,0 +1,80 @@
+"""`aibridged serve`: from the flags to the running daemon.
+
+The server's libraries are imported step by step, since the start is mostly that: the supervisor of
+several workers needs few of them, and a mistake in the settings none.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from threading import Thread
+
+from aibridged.config import flags as settings_flags
+from aibridged.config import load, report
+from aibridged.config.options import Settings
+from aibridged.config.resolution import Resolution
+
+
+def main(args: Sequence[str]) -> int | None:
+    """Serve with these arguments; returns the exit status, or None where Typer has to read them.
+
+    Typer, with a parameter for each of the settings, would take a tenth of the start.
+    """
+    flags = settings_flags.plain(args)
+    if flags is None:
+        return None
+    try:
+        return serve(flags)
+    except KeyboardInterrupt:  # before anything listens: later it stops the daemon
+        print("Cancelled.", file=sys.stderr)
+        return 1
+
+
+def serve(flags: Mapping[str, str]) -> int:
+    """Serve until a signal; returns the exit status. `flags` are texts by flag."""
+    loaded = load.resolve(flags, os.environ)
+    workers = _workers(loaded.settings)
+    if workers == 1:
+        _import_aiohttp()
+    from aibridged.daemon.preflight import with_preflight
+
+    def resolve() -> Resolution:
+        return with_preflight(load.resolve(flags, os.environ))
+
+    resolution = with_preflight(loaded)
+    settings = resolution.settings
+    if settings is None:
+        print(report.problems(resolution), file=sys.stderr)
+        return 1
+    if not settings.enabled:
+        print("Not serving: --aibridge-enabled is false.", file=sys.stderr)
+        return 0
+    if workers > 1:
+        from aibridged.daemon.workers import supervisor
+
+        return supervisor.run(resolution, resolve, workers)
+    from aibridged.daemon.main import run
+
+    return run(resolution, resolve)
+
+
+def _workers(settings: Settings | None) -> int:
+    """How many processes would serve; 0 if none."""
+    if settings is None or not settings.enabled:
+        return 0
+    if settings.workers is not None:
+        return settings.workers
+    from aibridged.daemon.workers.cores import usable_cores
+
+    return usable_cores()
+
+
+def _import_aiohttp() -> None:
+    """Begin to import aiohttp, while this thread goes on with what else the daemon needs.
+
+    As it is imported, it reads the system's CA certificates twice, which takes longer than the rest
+    of it, and leaves the interpreter to others.
+    """
+    # No daemon thread: at the exit OpenSSL mustn't be torn down under it.
+    Thread(target=import_module, args=("aiohttp",), name="imports").start()
