@@ -7,13 +7,12 @@ several workers needs few of them, and a mistake in the settings none.
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from threading import Thread
 
 from aibridged.config import flags as settings_flags
 from aibridged.config import load, report
 from aibridged.config.options import Settings
 from aibridged.config.resolution import Resolution
+from aibridged.transport.ca_certificates import import_aiohttp
 
 
 def main(args: Sequence[str]) -> int | None:
@@ -35,8 +34,7 @@ def serve(flags: Mapping[str, str]) -> int:
     """Serve until a signal; returns the exit status. `flags` are texts by flag."""
     loaded = load.resolve(flags, os.environ)
     workers = _workers(loaded.settings)
-    if workers == 1:
-        _import_aiohttp()
+    certificates = import_aiohttp() if workers == 1 else None
     from aibridged.daemon.preflight import with_preflight
 
     def resolve() -> Resolution:
@@ -56,6 +54,8 @@ def serve(flags: Mapping[str, str]) -> int:
         return supervisor.run(resolution, resolve, workers)
     from aibridged.daemon.main import run
 
+    if certificates is not None:
+        certificates.join()
     return run(resolution, resolve)
 
 
@@ -68,13 +68,3 @@ def _workers(settings: Settings | None) -> int:
     from aibridged.daemon.workers.cores import usable_cores
 
     return usable_cores()
-
-
-def _import_aiohttp() -> None:
-    """Begin to import aiohttp, while this thread goes on with what else the daemon needs.
-
-    As it is imported, it reads the system's CA certificates twice, which takes longer than the rest
-    of it, and leaves the interpreter to others.
-    """
-    # No daemon thread: at the exit OpenSSL mustn't be torn down under it.
-    Thread(target=import_module, args=("aiohttp",), name="imports").start()
