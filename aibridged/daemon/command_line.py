@@ -4,6 +4,7 @@ The server's libraries are imported step by step, since the start is mostly that
 several workers needs few of them, and a mistake in the settings none.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,9 @@ from aibridged.config import load, report
 from aibridged.config.options import Settings
 from aibridged.config.resolution import Resolution
 from aibridged.transport.ca_certificates import import_aiohttp
+
+_MANY_OBJECTS = 1_000_000
+"""More than the start makes: looking for garbage among them would take a twentieth of it."""
 
 
 def main(args: Sequence[str]) -> int | None:
@@ -34,6 +38,9 @@ def serve(flags: Mapping[str, str]) -> int:
     """Serve until a signal; returns the exit status. `flags` are texts by flag."""
     loaded = load.resolve(flags, os.environ)
     workers = _workers(loaded.settings)
+    if workers == 1:
+        # What is loaded from here on is there to stay. The daemon sets another one when it is.
+        gc.set_threshold(_MANY_OBJECTS)
     certificates = import_aiohttp() if workers == 1 else None
     from aibridged.daemon.preflight import with_preflight
 
