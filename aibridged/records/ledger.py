@@ -183,7 +183,7 @@ class Ledger:
     def write(self) -> None:
         """Write the counters."""
         if rows := [(*key, *added) for key, added in self._added.items() if any(added)]:
-            self._connection.execute_many(self._sql.count_spend, rows)
+            self._connection.execute_many(self._sql.count_spend.sql, rows)
 
     def keep(self) -> None:
         """The transaction is committed."""

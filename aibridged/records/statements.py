@@ -1,10 +1,12 @@
 """The writer's SQL statements, compiled once from SQLAlchemy's for the bare driver."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
 
 from aibridged.columns import UtcDateTime
@@ -25,20 +27,34 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Statement:
-    """A compiled statement; `sql` has the driver's positional placeholders."""
+    """A statement that is compiled when it is first needed: a start needs few of them."""
 
     def __init__(
-        self, statement: ClauseElement, dialect: sa.Dialect, columns: list[str] | None = None
+        self, statement: ClauseElement, dialect: sa.Dialect, columns: Sequence[str] | None = None
     ) -> None:
-        compiled = statement.compile(dialect=dialect, column_keys=columns)
-        assert isinstance(compiled, sa.sql.compiler.SQLCompiler)
-        self.sql = str(compiled)
-        self._names = compiled.positiontup or []
-        self._constants = compiled.params
+        self._statement = statement
+        self._dialect = dialect
+        self._columns = columns
+
+    @cached_property
+    def sql(self) -> str:
+        """With the driver's positional placeholders."""
+        return str(self._compiled)
 
     def row(self, **values: Any) -> list[Any]:
         """The values in the order of the placeholders, from the bound parameters by name."""
-        return [values[name] if name in values else self._constants[name] for name in self._names]
+        names, constants = self._placeholders
+        return [values[name] if name in values else constants[name] for name in names]
+
+    @cached_property
+    def _placeholders(self) -> tuple[Sequence[str], Mapping[str, Any]]:
+        return self._compiled.positiontup or [], self._compiled.params
+
+    @cached_property
+    def _compiled(self) -> SQLCompiler:
+        compiled = self._statement.compile(dialect=self._dialect, column_keys=self._columns)
+        assert isinstance(compiled, SQLCompiler)
+        return compiled
 
 
 class Statements:
@@ -78,11 +94,11 @@ class Statements:
     def _compile(self, statement: ClauseElement) -> Statement:
         return Statement(statement, self._dialect)
 
-    def _insert(self, table: sa.Table, columns: Any) -> str:
+    def _insert(self, table: sa.Table, columns: Any) -> Statement:
         statement = insert(self._dialect.name, table).on_conflict_do_nothing()
-        return Statement(statement, self._dialect, list(columns)).sql
+        return Statement(statement, self._dialect, list(columns))
 
-    def _insert_prompt(self) -> str:
+    def _insert_prompt(self) -> Statement:
         """One that is there already, without the answer that this one has, gets it."""
         statement = insert(self._dialect.name, user_prompts)
         answer = statement.excluded.provider_response_id
@@ -91,9 +107,9 @@ class Statements:
             set_={"provider_response_id": answer},
             where=answer != sa.literal_column("''"),
         )
-        return Statement(statement, self._dialect, user_prompts.columns.keys()).sql
+        return Statement(statement, self._dialect, user_prompts.columns.keys())
 
-    def _insert_stored(self) -> str:
+    def _insert_stored(self) -> Statement:
         """The first maker stays it, and may tell the continuation later."""
         statement = insert(self._dialect.name, stored_objects)
         told = statement.excluded
@@ -104,11 +120,11 @@ class Statements:
                 told.continuation.is_not(None), stored_objects.c.initiator_id == told.initiator_id
             ),
         )
-        return Statement(statement, self._dialect, stored_objects.columns.keys()).sql
+        return Statement(statement, self._dialect, stored_objects.columns.keys())
 
-    def _count_spend(self) -> str:
+    def _count_spend(self) -> Statement:
         statement = counting_spend(self._dialect.name)
-        return Statement(statement, self._dialect, spend.columns.keys()).sql
+        return Statement(statement, self._dialect, spend.columns.keys())
 
 
 _MADE: dict[str, Statements] = {}

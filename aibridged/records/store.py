@@ -254,7 +254,7 @@ class Store:
                 rows[kind].append(ROWS[kind][1](fact, time))
         ledger.begin(starts, ends, background)
         for kind, values in rows.items():
-            backend.execute_many(self._sql.inserts[kind], values)
+            backend.execute_many(self._sql.inserts[kind].sql, values)
         begun = {start.id for start in starts} if ends else ()
         ended = {end.interception_id for end in ends} if begun else ()
         # An end leaves room for the starts, unless it is of one of them.
@@ -303,7 +303,7 @@ class Store:
             )
             for one in starts
         ]
-        self._backend.execute_many(self._sql.insert_start, rows)
+        self._backend.execute_many(self._sql.insert_start.sql, rows)
 
     def _parent(self, start: InterceptionStart) -> Parent:
         sql, call, initiator = self._sql.parent, start.tool_result_ids[-1], start.initiator_id

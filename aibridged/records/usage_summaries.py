@@ -94,7 +94,7 @@ class Summaries:
         self._stopped = threading.Event()
         # As tuples that the driver takes: requests may wait until they are written.
         self._inserts = {
-            span: Statement(span.table.insert(), engine.dialect, COLUMNS).sql for span in SPANS
+            span: Statement(span.table.insert(), engine.dialect, COLUMNS) for span in SPANS
         }
         self._at_once = ROWS_AT_ONCE[engine.dialect.name]
         self._claim = _claiming(engine.dialect.name)
@@ -281,7 +281,7 @@ class Summaries:
             with writing(self._engine) as connection:
                 self._hold(connection, span, start, is_last=not following)
                 if page:
-                    connection.exec_driver_sql(self._inserts[span], page)
+                    connection.exec_driver_sql(self._inserts[span].sql, page)
             if not following:
                 return
             page = following
