@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -26,10 +27,8 @@ from aibridged.core.limiters import Limiters, LocalLimiters
 from aibridged.core.policies import Policies, named_groups
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
-from aibridged.daemon.group_metrics import GroupMetrics
 from aibridged.daemon.memory import body_bytes
 from aibridged.daemon.merged import Merged, problems_of_all
-from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.problems import find_problems
 from aibridged.daemon.replicas import own_rate, telling
 from aibridged.daemon.resources import Resources, make_resources
@@ -50,6 +49,9 @@ from aibridged.transport.upstream import Upstream
 from aibridged.transport.upstream_connection import UpstreamConnection
 from aibridged.transport.upstream_pool import Key, Upstreams
 from aibridged.transport.upstream_proxy import UpstreamProxies
+
+if TYPE_CHECKING:
+    from aibridged.daemon.group_metrics import GroupMetrics
 
 Services = Callable[["Composition"], Iterable[Route]]
 """Makes routes of the API that need the whole composition."""
@@ -107,9 +109,12 @@ class Composition:
 
         return Merged(resources.siblings, "problems", own, Problems, problems_of_all)
 
-    def _group_metrics(self, resources: Resources) -> GroupMetrics | None:
+    def _group_metrics(self, resources: Resources) -> "GroupMetrics | None":
         if resources.metrics is None:
             return None
+        from aibridged.daemon.group_metrics import GroupMetrics
+        from aibridged.daemon.metrics_snapshot import MetricsSnapshot
+
         snapshot = MetricsSnapshot(
             resources.metrics,
             resources.recorder,

@@ -14,7 +14,6 @@ from aibridged.config.options import Settings
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.targets import WEB_PAGE
 from aibridged.counted import counted
-from aibridged.daemon import metrics_endpoint as scrape
 from aibridged.daemon import systemd, web_page
 from aibridged.daemon.ai_proxy import AiProxyError, check_target, make_proxy
 from aibridged.daemon.client_limits import fit
@@ -211,6 +210,9 @@ class Gateway:
         )
 
     async def _open_metrics(self, listener: Listener, composition: Composition) -> None:
+        # It imports Prometheus's client, which nothing else needs.
+        from aibridged.daemon import metrics_endpoint as scrape
+
         metrics = composition.group_metrics
         assert metrics is not None
         self._stack.callback(metrics.tell_last)
