@@ -157,9 +157,10 @@ async def test_without_a_descriptor_nobody_blames_the_provider(
 
 
 async def test_a_request_for_which_there_was_no_descriptor_has_used_no_tokens(
-    recording, client, no_descriptor_left
+    recording, client, no_descriptor_left, monkeypatch
 ):
-    # Pruning has connections of its own, whose end would make room.
+    # Pruning and partitions have connections of their own, whose end would make room.
+    monkeypatch.setattr("aibridged.records.partitions.Partitions.go_on", lambda self: 3600.0)
     gateway = await recording.start(retention=0, audit_retention=0)
     await gateway.components.pricing.loaded()
     async with client.get(f"{gateway.url}/healthz") as response:

@@ -56,7 +56,7 @@ async def asked(gateway, client, tokens, clock):
 
 async def ended(get, count):
     """Ends are written a moment after the answer."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while (await get("admin", "/interceptions", q="status:completed"))[1]["count"] < count:
             pass
 

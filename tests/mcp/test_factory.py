@@ -162,6 +162,7 @@ async def test_a_thousand_bridges_leave_nothing_behind(
     monkeypatch.setattr("aibridged.mcp.session._CLOSING_S", 30.0)
     modern = dict(tiny.answers)
     tools = offer({"docs": tiny.url})
+    gc.collect()  # what other tests have left
     sockets, tasks = open_sockets(), len(asyncio.all_tasks())
     bridges = pool(tools, max_items=800)
     for batch in range(0, 1000, 50):
