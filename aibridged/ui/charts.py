@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from aibridged.ui.axes import CHAR_WIDTH, bounded, group_size, spread, ticks, whole_ticks
 from aibridged.ui.formats import plain
-from aibridged.ui.svg import LOOKS, area, element, line, marker, svg
+from aibridged.ui.svg import LOOKS, area, element, line, marker, stack, svg
 
 WIDTH, HEIGHT = 360.0, 170.0
 MAX_POINTS = 400
@@ -71,26 +71,19 @@ def bars(frame: Frame, series: Sequence[Series]) -> Chart:
     made.scale(max(sums, default=0))
     parts = []
     width = max(0.5, made.step * (0.76 if made.count > 1 else 0.2))
-    for place in range(made.count):
-        base = 0.0
-        for each in made.series:
-            value = each.values[place] or 0
-            if value <= 0:
+    bases = [0.0] * made.count
+    for each in made.series:
+        boxes = []
+        for place, value in enumerate(each.values):
+            if value is None or value <= 0:
                 continue
+            base = bases[place]
+            bases[place] += value
             top = made.y(base + value)
             height = max(made.y(base) - top, 0.75)
-            parts.append(
-                element(
-                    "rect",
-                    x=made.x(place) - width / 2,
-                    y=top,
-                    width=width,
-                    height=height,
-                    fill=f"url(#pattern-{each.kind})",
-                    class_=f"edge s{each.kind}",
-                )
-            )
-            base += value
+            boxes.append((made.x(place) - width / 2, top, width, height))
+        if boxes:
+            parts.append(stack(boxes, each.kind))
     return made.chart(parts, sums if len(made.series) > 1 else None)
 
 

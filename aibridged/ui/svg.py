@@ -118,6 +118,13 @@ def line(points: Sequence[tuple[float, float]], kind: int) -> Markup:
     return element("path", class_=f"line s{kind}", d=path(points), **dash)
 
 
+def stack(boxes: Sequence[tuple[float, float, float, float]], kind: int) -> Markup:
+    """A series' bars, each by its corner, width and height, as one element: they are many."""
+    around = (f"M{x:.5g} {y:.5g}h{w:.5g}v{h:.5g}h{-w:.5g}z" for x, y, w, h in boxes)
+    fill = f"url(#pattern-{kind})"
+    return element("path", class_=f"edge s{kind}", fill=fill, d="".join(around))
+
+
 def area(points: Sequence[tuple[float, float]], base: float, kind: int) -> Markup:
     """What is between a line and the base."""
     (first, _), (last, _) = points[0], points[-1]

@@ -1,5 +1,7 @@
 """Charts are well-formed, drawn to scale, readable without colour, and escape what they show."""
 
+import re
+from itertools import chain
 from xml.etree import ElementTree
 
 import pytest
@@ -34,6 +36,18 @@ def number(element, name):
     return float(element.get(name))
 
 
+def bars_of(picture):
+    """The bars of each series: the corner, width and height of each."""
+    return {
+        each.get("fill"): [
+            tuple(map(float, box))
+            for box in re.findall(r"M([^ ]+) ([^h]+)h([^v]+)v([^h]+)h[^z]+z", each.get("d"))
+        ]
+        for each in picture.iter("path")
+        if "edge" in each.get("class")
+    }
+
+
 @pytest.mark.parametrize("draw", [bars, lines])
 @pytest.mark.parametrize(
     "values", [[], [0.0], [5.0], [0.0] * 24, [None] * 3, [1.0, None, 3.0], [1e-9, 1e12]]
@@ -44,8 +58,9 @@ def test_any_values_are_drawn_within_the_picture(draw, values):
     assert (picture.get("role"), picture.get("viewBox")) == ("img", f"0 0 {WIDTH:g} {HEIGHT:g}")
     assert "style" not in {name for each in picture.iter() for name in each.attrib}
     assert not any("nan" in text for each in picture.iter() for text in each.attrib.values())
-    for each in picture.iter("rect"):
-        x, y, width, height = (number(each, name) for name in ("x", "y", "width", "height"))
+    names = ("x", "y", "width", "height")
+    boxes = [[number(each, name) for name in names] for each in picture.iter("rect")]
+    for x, y, width, height in [*boxes, *chain(*bars_of(picture).values())]:
         assert -0.01 <= x <= x + width <= WIDTH + 0.01
         assert -0.01 <= y <= y + height <= HEIGHT + 0.01
         assert width > 0
@@ -60,17 +75,13 @@ def test_any_values_are_drawn_within_the_picture(draw, values):
 
 def test_bars_are_stacked_to_scale():
     chart = bars(frame(2), [Series("a", [10.0, 0.0]), Series("b", [30.0, 20.0], 1)])
-    drawn = [each for each in read(chart).iter("rect") if "edge" in each.get("class")]
-    heights = [number(each, "height") for each in drawn]
-    assert [each.get("fill") for each in drawn] == [
-        "url(#pattern-0)",
-        "url(#pattern-1)",
-        "url(#pattern-1)",
-    ]
-    assert heights[1] == pytest.approx(3 * heights[0], abs=0.1)
-    assert heights[2] == pytest.approx(2 * heights[0], abs=0.1)
-    bottom = number(drawn[0], "y")
-    assert number(drawn[1], "y") + heights[1] == pytest.approx(bottom, abs=0.02)
+    drawn = bars_of(read(chart))
+    assert [*drawn] == ["url(#pattern-0)", "url(#pattern-1)"]
+    [(left, bottom, width, low)], [(_, top, _, high), (right, *_, last)] = drawn.values()
+    assert high == pytest.approx(3 * low, abs=0.1)
+    assert last == pytest.approx(2 * low, abs=0.1)
+    assert top + high == pytest.approx(bottom, abs=0.02)
+    assert left + width < right
 
 
 def test_lines_break_where_there_is_no_value_and_have_dashes_and_markers():
