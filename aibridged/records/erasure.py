@@ -225,6 +225,8 @@ class Erasure:
         """What names the person in summaries that aren't made again yet."""
         for span in SPANS:
             of, each = span.table.c, summarised_spans.c
+            if "initiator_id" not in of:
+                continue
             dirty = sa.select(each.starts_at).where(each.span == span.name, each.is_dirty)
             theirs = of.initiator_id == initiator
             found = sa.select(of.starts_at).where(theirs, of.starts_at.in_(dirty)).distinct()

@@ -7,9 +7,9 @@ each person was refused something on a day (in UTC). Of costs, `aibridged_cost_r
 what a usage's was before it was computed again, and `aibridged_spend` what a subject (user, token
 or group pool) has spent and reserved on a day, of the interceptions that started on it: an
 interception's `reserved_nanos` are reserved until it ends, and its `charged_to` are the subjects
-beside its initiator, separated by blanks. `aibridged_usage_hours`, `aibridged_usage_days` and
-`aibridged_usage_months` sum up usage (see `usage_summaries`), which holds for the hours, days and
-months of `aibridged_summarised_spans` that aren't dirty;
+beside its initiator, separated by blanks. `aibridged_usage_*` sum up usage by the hour, day and
+month (see `usage_summaries`), which holds for the spans of `aibridged_summarised_spans` that aren't
+dirty;
 `aibridged_usual_costs` is what a person's sessions usually cost. An interception has no foreign key
 on its initiator, so that its row outlives the user. The
 provider_model of a token usage is NULL where the tokens are those of the interception's own model,
@@ -21,6 +21,7 @@ they started. PostgreSQL has partitions of them by month, and of what belongs to
 does without an index of its own, and a foreign key is that of a partition.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -45,6 +46,7 @@ MAX_REASON = 64
 MAX_LABEL = 16
 MAX_PRICE_VERSION = 64
 MAX_SUBJECT = 96
+MAX_SPAN = 8
 
 
 RowId = sa.String(36).with_variant(sa.Uuid(as_uuid=False), "postgresql")
@@ -256,41 +258,63 @@ COST_COUNTS = ("priced", "estimated", "unpriced")
 """How many parts of a sum have a cost, an estimated one, or no price."""
 
 
-def _usage(span: str) -> sa.Table:
-    """Usage by the hour, day or month, which begins at `starts_at`."""
+def _usage(name: str, keys: Sequence[str]) -> sa.Table:
+    """Usage by the hour, day or month, which begins at `starts_at`, and by `keys`."""
+    # Those that failed can't be told without the outcome, nor who used a model without the model.
+    counts = ("interceptions",) if "outcome" in keys else ("interceptions", "failed")
+    of_model = tuple(f"model_{count}" for count in counts) if "model" in keys else ()
+    columns = interceptions.c
     return sa.Table(
-        f"aibridged_usage_{span}s",
+        f"aibridged_usage_{name}",
         metadata,
         sa.Column("starts_at", UtcDateTime, primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True),
-        sa.Column("initiator_id", sa.String(36), nullable=False),
-        sa.Column("username", sa.Text),
-        sa.Column("api_key_id", sa.Text),
-        sa.Column("provider", sa.String(MAX_NAME), nullable=False),
-        sa.Column("provider_name", sa.String(MAX_NAME), nullable=False),
-        sa.Column("model", sa.String(MAX_NAME), nullable=False),
-        sa.Column("client", sa.String(MAX_CLIENT), nullable=False),
-        sa.Column("credential_kind", sa.String(16), nullable=False),
-        sa.Column("credential_hint", sa.String(MAX_CREDENTIAL_HINT), nullable=False),
-        # NULL is open.
-        sa.Column("outcome", sa.String(16)),
+        *(sa.Column(key, columns[key].type, nullable=columns[key].nullable) for key in keys),
         # Those that used the model; of these, those that no other row counts.
-        sa.Column("model_interceptions", sa.BigInteger, nullable=False),
-        sa.Column("interceptions", sa.BigInteger, nullable=False),
-        *(sa.Column(name, sa.BigInteger, nullable=False) for name in TOKEN_COUNTS),
-        sa.Column("cost_nanos", sa.BigInteger, nullable=False),
-        *(sa.Column(name, sa.BigInteger, nullable=False) for name in COST_COUNTS),
+        *(
+            sa.Column(name, sa.BigInteger, nullable=False)
+            for name in (*of_model, *counts, *TOKEN_COUNTS, "cost_nanos", *COST_COUNTS)
+        ),
         # The rows of an hour are together in the file.
         sqlite_with_rowid=False,
     )
 
 
-usage_hours, usage_days, usage_months = map(_usage, ("hour", "day", "month"))
+USAGE_KEYS = (
+    "initiator_id",
+    "username",
+    "api_key_id",
+    "provider",
+    "provider_name",
+    "model",
+    "client",
+    "credential_kind",
+    "credential_hint",
+    "outcome",
+)
+"""What usage is summed up by; the outcome is NULL where it is open."""
+_USER = ("initiator_id", "username")
+_PROVIDER = ("provider", "provider_name")
+FEWER_KEYS = {
+    "client": (*_PROVIDER, "client"),
+    "model": (*_PROVIDER, "model"),
+    "user": _USER,
+    "user_model": (*_USER, *_PROVIDER, "model"),
+}
+"""Of which most totals need no others: in fewer rows, those with the fewest first."""
+
+usage_hours, usage_days, usage_months = (
+    _usage(name, USAGE_KEYS) for name in ("hours", "days", "months")
+)
+usage_days_by, usage_months_by = (
+    {by: _usage(f"{name}_by_{by}", keys) for by, keys in FEWER_KEYS.items()}
+    for name in ("days", "months")
+)
 
 summarised_spans = sa.Table(
     "aibridged_summarised_spans",
     metadata,
-    sa.Column("span", sa.String(8), primary_key=True),
+    sa.Column("span", sa.String(MAX_SPAN), primary_key=True),
     sa.Column("starts_at", UtcDateTime, primary_key=True),
     sa.Column("is_dirty", sa.Boolean, nullable=False),
     # A lease of the daemon that is at it.

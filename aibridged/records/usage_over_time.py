@@ -6,6 +6,7 @@ Times without usage are in none.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -78,8 +79,8 @@ def find_series(
     most = [*connection.scalars(_costliest(connection, by, wanted))]
     found = summed(Parts(connection, [step, by], wanted), [step, by], wanted, apart=most)
     split: dict[str | None, _Times] = {}
-    for row in connection.execute(found):
-        split.setdefault(row._mapping[by], {})[str(row._mapping[step])] = _counts(row)
+    for time, name, *numbers in connection.execute(found):
+        split.setdefault(name, {})[str(time)] = _counts(numbers)
     series = [Series(name, times) for name, times in split.items()]
     # Python's order is that of the database.
     series.sort(key=lambda each: each.name or "")
@@ -88,11 +89,11 @@ def find_series(
     everything = _added(split)
     if by in OVERLAPPING:
         # The tokens of a model are counted once; the people of a group may be in several.
-        numbers = INTERCEPTIONS if by is UsageBy.MODEL else COUNTS
-        whole = summed(Parts(connection, [step], wanted), [step], wanted, numbers)
-        for row in connection.execute(whole):
-            time = str(row._mapping[step])
-            everything[time] = {**everything.get(time, {}), **_counts(row, numbers)}
+        names = INTERCEPTIONS if by is UsageBy.MODEL else COUNTS
+        whole = summed(Parts(connection, [step], wanted), [step], wanted, names)
+        for time, *numbers in connection.execute(whole):
+            so_far = everything.get(str(time), {})
+            everything[str(time)] = {**so_far, **_counts(numbers, names)}
     return series, Series(None, everything)
 
 
@@ -151,16 +152,12 @@ def _costliest(connection: sa.Connection, by: UsageBy, wanted: Filter) -> sa.Sel
 
 def total(of: Iterable[Counts]) -> Usage:
     """What counts add up to."""
-    added = dict.fromkeys(COUNTS, 0)
-    for counts in of:
-        for name in COUNTS:
-            added[name] += counts[name]
-    return made({}, added)
+    each = [*of]
+    return made({}, {name: sum(map(itemgetter(name), each)) for name in COUNTS})
 
 
-def _counts(row: sa.Row[Any], numbers: Iterable[str] = COUNTS) -> Counts:
-    of = row._mapping
-    return {name: int(of[name]) for name in numbers}
+def _counts(numbers: Iterable[Any], names: Iterable[str] = COUNTS) -> Counts:
+    return dict(zip(names, map(int, numbers), strict=True))
 
 
 def _cost_of(usage: Usage) -> tuple[int, ...]:

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.functions import FunctionElement
 
 from aibridged.records.filters import conditions, parts_of
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.schema import interceptions, token_usages
 from aibridged.records.storable import storable
-from aibridged.records.usage_spans import DAYS, HOURS, SPANS, Range, Run, Span, covering
-from aibridged.records.usage_sums import SUMS, has_failed, sums, used_by
+from aibridged.records.usage_spans import DAYS, HOURS, MONTHS, SPANS, Range, Run, Span, covering
+from aibridged.records.usage_sums import SUMS, counted, has_failed, sums, used_by
 
 INTERCEPTIONS = ("interceptions", "failed")
 """What is counted of interceptions, where usage has the sums."""
@@ -59,16 +60,16 @@ def _text(element: _Day, compiler: Any, **options: Any) -> str:
 
 
 class _Source(NamedTuple):
-    """The columns of either table, and which of them hold the model and the time."""
+    """The columns of a table, and which of them hold the model, if there is one, and the time."""
 
     columns: Any
-    model: sa.ColumnElement[str]
+    model: Any
     at: sa.ColumnElement[datetime]
 
 
 _INTERCEPTIONS = _Source(interceptions.c, used_by(interceptions.c), interceptions.c.started_at)
 _SUMMARIES = {
-    span: _Source(span.table.c, span.table.c.model, span.table.c.starts_at) for span in SPANS
+    span: _Source(span.table.c, span.table.c.get("model"), span.table.c.starts_at) for span in SPANS
 }
 
 
@@ -94,8 +95,8 @@ _KEYS: Mapping[UsageBy, Callable[[_Source], sa.ColumnElement[Any]]] = {
     UsageBy.HOUR: lambda of: _hour(of.at),
 }
 
-_TIMES = {DAYS: UsageBy.DAY, HOURS: UsageBy.HOUR}
-"""The dimension of which a span is one value."""
+_TIMES = {DAYS.longest: UsageBy.DAY, HOURS.longest: UsageBy.HOUR}
+"""The dimension of which a span of this length is one value."""
 _FEW = {UsageBy.DAY, UsageBy.HOUR, UsageBy.MODEL, UsageBy.PROVIDER, UsageBy.CLIENT}
 """Dimensions by which a span has much fewer totals than rows."""
 
@@ -111,7 +112,7 @@ class Parts:
         within = wanted.started_after, wanted.started_before
         self._runs: Sequence[Run]
         self._rest: Sequence[Range]
-        self._runs, self._rest = covering(connection, _spans(by, wanted), within)
+        self._runs, self._rest = covering(connection, self._spans(), within)
 
     def each(self, least: str | None = None) -> Iterator[sa.Select[Any]]:
         """Rows to be added up by all keys, in parallel where the database can.
@@ -121,6 +122,28 @@ class Parts:
         yield from self._directly()
         for run in self._runs:
             yield self._summed_up(run, least)
+
+    def _spans(self) -> Sequence[Span]:
+        """The spans whose summaries tell what is asked."""
+        by, wanted = self._by, self._wanted
+        others = wanted.session is not None or wanted.min_cost is not None
+        # What is open is soon found, and few.
+        if UsageBy.SESSION in by or others or wanted.status == "open":
+            return ()
+        longest = min((length for length, time in _TIMES.items() if time in by), default=None)
+        whole = _SUMMARIES[MONTHS]
+        asked = (*self._keys(whole), *self._where(whole, (None, None)))
+        needed = {
+            each.name
+            for asks in asked
+            for each in visitors.iterate(asks)
+            if isinstance(each, sa.Column)
+        }
+        return [
+            span
+            for span in SPANS
+            if (longest is None or span.longest <= longest) and needed <= {*span.table.c.keys()}
+        ]
 
     def _keys(self, source: _Source) -> list[sa.Label[Any]]:
         return [_KEYS[each](source).label(key_of(each)) for each in self._by]
@@ -143,16 +166,14 @@ class Parts:
         source = _SUMMARIES[run.span]
         of, keys = source.columns, self._keys(source)
         of_model = UsageBy.MODEL in self._by or self._wanted.model is not None
-        counted = of.model_interceptions if of_model else of.interceptions
         numbers = {
-            "interceptions": counted,
-            "failed": sa.case((has_failed(of), counted), else_=0),
+            **{name: counted(of, f"model_{name}" if of_model else name) for name in INTERCEPTIONS},
             **{name: of[name] for name in SUMS},
         }
         where = [*self._where(source, (run.start, run.end))]
         if least is not None:
             where.append(numbers[least] > 0)
-        own = _TIMES.get(run.span)
+        own = _TIMES.get(run.span.longest)
         if own not in self._by or not _FEW.issuperset(self._by):
             return sa.select(*keys, *_labelled(numbers)).where(*where)
         # By the time itself, which rows are in the order of, before all of them get its text.
@@ -180,17 +201,6 @@ class Parts:
 def key_of(by: UsageBy) -> str:
     """The name of the key that a dimension is made of."""
     return INITIATOR if by is UsageBy.GROUP else by.value
-
-
-def _spans(by: Sequence[UsageBy], wanted: Filter) -> Sequence[Span]:
-    """The spans whose summaries tell what is asked."""
-    others = wanted.session is not None or wanted.min_cost is not None
-    # What is open is soon found, and few.
-    if UsageBy.SESSION in by or others or wanted.status == "open":
-        return ()
-    if UsageBy.HOUR in by:
-        return (HOURS,)
-    return (DAYS, HOURS) if UsageBy.DAY in by else SPANS
 
 
 def _labelled(numbers: Mapping[str, sa.ColumnElement[Any]]) -> Iterator[sa.Label[int]]:

@@ -1,6 +1,6 @@
-"""The rows that sum up usage: those of hours are made of the interceptions, others of shorter ones.
+"""The rows that sum up usage: those of hours are made of the interceptions, others of such rows.
 
-A row sums up what has the same values in all columns that totals can be grouped or filtered by.
+A row sums up what has the same values in all keys of its table.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,28 +10,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from aibridged.records.filters import matching
-from aibridged.records.schema import interceptions, token_usages, usage_hours
+from aibridged.records.schema import USAGE_KEYS, interceptions, token_usages, usage_hours
 from aibridged.records.usage_spans import SPANS, Span
-from aibridged.records.usage_sums import SUMS, sums, used_by
+from aibridged.records.usage_sums import SUMS, counted, sums, used_by
 
 ROWS_AT_ONCE = {"sqlite": 100, "postgresql": 500}
 """That are written together, by the database: SQLite has one writer, and requests wait for it. Each
 time takes a connection, which costs more on PostgreSQL, and only what changes that span waits."""
 
 Row = tuple[Any, ...]
-COLUMNS = [each.name for each in usage_hours.c]
 _OWN = ("starts_at", "number")  # first in a row
-_KEYS = (
-    "initiator_id",
-    "username",
-    "api_key_id",
-    "provider",
-    "provider_name",
-    "client",
-    "credential_kind",
-    "credential_hint",
-    "outcome",
-)
+_OF_INTERCEPTIONS = tuple(name for name in USAGE_KEYS if name != "model")
 
 
 def pages_of(connection: sa.Connection, span: Span, start: datetime) -> Iterator[Sequence[Row]]:
@@ -61,7 +50,7 @@ def _of_interceptions() -> sa.Select[Any]:
     # Together before they are grouped: SQLite would walk through all that there are in that order.
     found = matching(*_within(at))
     of, model = found.c, used_by(found.c)
-    own = [of[name] for name in _KEYS]
+    own = [of[name] for name in _OF_INTERCEPTIONS]
     each = (
         sa.select(
             *own,
@@ -76,6 +65,7 @@ def _of_interceptions() -> sa.Select[Any]:
     once = sa.case((each.c.turn == 1, 1), else_=0)
     return _grouped(
         each,
+        usage_hours,
         {
             "model_interceptions": sa.func.count(),
             "interceptions": sa.func.sum(once),
@@ -84,12 +74,11 @@ def _of_interceptions() -> sa.Select[Any]:
     )
 
 
-def _of_shorter(span: Span) -> sa.Select[Any]:
-    """The rows of a longer span, as `_of_interceptions`."""
-    of = span.table.c
-    each = sa.select(span.table).where(*_within(of.starts_at)).subquery()
-    names = ("model_interceptions", "interceptions", *SUMS)
-    return _grouped(each, {name: sa.func.sum(each.c[name]) for name in names})
+def _of_rows(table: sa.Table, of: sa.Table) -> sa.Select[Any]:
+    """The rows of a table, made of those of another, as `_of_interceptions`."""
+    each = sa.select(of).where(*_within(of.c.starts_at)).subquery()
+    names = {each.name for each in table.c}.difference(_OWN, USAGE_KEYS)
+    return _grouped(each, table, {name: sa.func.sum(counted(each.c, name)) for name in names})
 
 
 def _within(at: sa.ColumnElement[datetime]) -> Sequence[sa.ColumnElement[bool]]:
@@ -97,17 +86,19 @@ def _within(at: sa.ColumnElement[datetime]) -> Sequence[sa.ColumnElement[bool]]:
     return at >= start, at < end
 
 
-def _grouped(each: sa.Subquery, sums: Mapping[str, sa.ColumnElement[Any]]) -> sa.Select[Any]:
-    keys = [each.c[name] for name in (*_KEYS, "model")]
+def _grouped(
+    each: sa.Subquery, table: sa.Table, sums: Mapping[str, sa.ColumnElement[Any]]
+) -> sa.Select[Any]:
+    keys = [each.c[name] for name in USAGE_KEYS if name in table.c]
     columns = (
-        sa.cast(sums[name], sa.BigInteger).label(name) if name in sums else each.c[name]
-        for name in COLUMNS
-        if name not in _OWN
+        sa.cast(sums[of.name], sa.BigInteger).label(of.name) if of.name in sums else each.c[of.name]
+        for of in table.c
+        if of.name not in _OWN
     )
     return sa.select(*columns).group_by(*keys).order_by(*keys)
 
 
 _SUMMED = {
-    span: _of_interceptions() if span.made_of is None else _of_shorter(span.made_of)
+    span: _of_interceptions() if span.made_of is None else _of_rows(span.table, span.made_of.table)
     for span in SPANS
 }

@@ -1,7 +1,8 @@
 """The spans of time that usage is summed up by: hours, days and months of UTC.
 
 A time range is covered by as few of them as can be: by the months that are summed up and wholly in
-it, the rest by days, and the rest of these by hours.
+it, the rest by days, and the rest of these by hours. Days and months are also summed up by fewer
+keys, and so in fewer rows, which are read where they have what is asked.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,7 +11,14 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from aibridged.records.schema import summarised_spans, usage_days, usage_hours, usage_months
+from aibridged.records.schema import (
+    summarised_spans,
+    usage_days,
+    usage_days_by,
+    usage_hours,
+    usage_months,
+    usage_months_by,
+)
 
 HOUR = timedelta(hours=1)
 MAX_RUNS = 16
@@ -37,7 +45,8 @@ def _month_of(at: datetime) -> datetime:
 class Span(NamedTuple):
     """A length of time that usage is summed up by; `of` gives the beginning of the one of a time.
 
-    `made_of` are the shorter ones that it is summed up of: those of hours are the interceptions.
+    Its `table` tells by what. `made_of` are the ones, no longer and by no fewer keys, that it is
+    summed up of: those of hours are the interceptions.
     """
 
     name: str
@@ -57,10 +66,24 @@ class Span(NamedTuple):
             start = self.end(start)
 
 
+def _initials(by: str) -> str:
+    return "".join(word[0] for word in by.split("_"))
+
+
 HOURS = Span("hour", hour_of, HOUR, usage_hours)
-DAYS = Span("day", _day_of, timedelta(days=1), usage_days, HOURS)
-MONTHS = Span("month", _month_of, timedelta(days=31), usage_months, DAYS)
-SPANS = (MONTHS, DAYS, HOURS)
+_DAY, _MONTH = timedelta(days=1), timedelta(days=31)
+DAYS = Span("day", _day_of, _DAY, usage_days, HOURS)
+MONTHS = Span("month", _month_of, _MONTH, usage_months, DAYS)
+DAYS_BY = {
+    by: Span(f"day_{_initials(by)}", _day_of, _DAY, table, DAYS)
+    for by, table in usage_days_by.items()
+}
+MONTHS_BY = {
+    by: Span(f"month_{_initials(by)}", _month_of, _MONTH, table, DAYS_BY[by])
+    for by, table in usage_months_by.items()
+}
+SPANS = (*MONTHS_BY.values(), MONTHS, *DAYS_BY.values(), DAYS, HOURS)
+"""The longest first, and of these, those with the fewest rows."""
 
 
 class Run(NamedTuple):
@@ -84,7 +107,7 @@ def covering(
 ) -> tuple[Sequence[Run], Sequence[Range]]:
     """The summarised spans that cover a time range, and what they don't cover.
 
-    Of the `spans`, the longer ones are first.
+    Of the `spans`, those that are rather read are first.
     """
     runs: list[Run] = []
     rest = [wanted]

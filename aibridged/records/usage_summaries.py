@@ -1,12 +1,12 @@
 """Summaries of usage, so that totals of millions of interceptions take a fraction of a second.
 
-A row of `aibridged_usage_hours` sums up what has the same values in all columns that totals can be
-grouped or filtered by. An hour is summed up once it has been over for a while, and again when
-something in it has changed (see `summarised_hours`), by a thread and on connections of its own:
-reading takes as long as it does and holds up no writer, and rows are written a few at a
+A row of `aibridged_usage_hours` sums up what has the same values in its keys: all columns that
+totals can be grouped or filtered by. An hour is summed up once it has been over for a while, and
+again when something in it has changed (see `summarised_hours`), by a thread and on connections of
+its own: reading takes as long as it does and holds up no writer, and rows are written a few at a
 time. The newest hours are first, so that a record of an earlier release is soon quick to ask for
 what people ask for; older ones follow bit by bit. A day is made of its hours, and a month of its
-days, once all of them are summed up.
+days, once all of them are summed up; and of these those by fewer keys, which are fewer rows.
 
 Who sums a span up has claimed it. Marking it dirty takes the claim away, so what was read before is
 never taken for the whole; and so does another daemon, once the claim has run out.
@@ -33,7 +33,7 @@ from aibridged.records.filters import PARTS
 from aibridged.records.schema import interceptions, summarised_spans
 from aibridged.records.statements import Statement
 from aibridged.records.summarised_hours import SETTLED_S
-from aibridged.records.usage_rows import COLUMNS, ROWS_AT_ONCE, Row, pages_of
+from aibridged.records.usage_rows import ROWS_AT_ONCE, Row, pages_of
 from aibridged.records.usage_spans import HOUR, HOURS, MONTHS, SPANS, Span, hour_of
 
 FIRST_S = 20.0
@@ -89,12 +89,13 @@ class Summaries:
         self._name = secrets.randbits(63)
         self._waiting: deque[_Key] = deque()
         self._oldest = hour_of(clock.wall())  # the month in which the record begins
-        self._months: dict[datetime, float] = {}  # when they were last summed up
+        self._months: dict[_Key, float] = {}  # when they were last summed up
         self._is_away = False
         self._stopped = threading.Event()
         # As tuples that the driver takes: requests may wait until they are written.
         self._inserts = {
-            span: Statement(span.table.insert(), engine.dialect, COLUMNS) for span in SPANS
+            span: Statement(span.table.insert(), engine.dialect, span.table.c.keys())
+            for span in SPANS
         }
         self._at_once = ROWS_AT_ONCE[engine.dialect.name]
         self._claim = _claiming(engine.dialect.name)
@@ -166,12 +167,12 @@ class Summaries:
                 is_ready = states.get(start, True) and self._is_whole(
                     span, start, known[span.made_of]
                 )
-            if is_ready and not (span is MONTHS and self._is_recent(start)):
+            if is_ready and not self._is_recent(span, start):
                 yield start
 
-    def _is_recent(self, month: datetime) -> bool:
-        """Whether it was summed up not long ago, by this daemon."""
-        at = self._months.get(month)
+    def _is_recent(self, span: Span, start: datetime) -> bool:
+        """Whether it is a month that was summed up not long ago, by this daemon."""
+        at = self._months.get((span, start))
         return at is not None and self._clock.monotonic() < at + MONTH_AGAIN_S
 
     def _is_whole(self, span: Span, start: datetime, parts: Mapping[datetime, bool]) -> bool:
@@ -237,8 +238,8 @@ class Summaries:
                 return True
             self._clear(reading, span, start)
             self._write(span, start, pages_of(reading, span, start))
-            if span is MONTHS:
-                self._months[start] = self._clock.monotonic()
+            if span.longest == MONTHS.longest:
+                self._months[span, start] = self._clock.monotonic()
         return True
 
     def _take(self, span: Span, start: datetime) -> bool:

@@ -31,6 +31,17 @@ def has_failed(of: Any) -> sa.ColumnElement[bool]:
     return condition
 
 
+def counted(of: Any, name: str) -> sa.ColumnElement[int]:
+    """A number of a summary's rows, which are by outcome or tell those that `failed` apart.
+
+    `of` are their columns.
+    """
+    if name in of:
+        number: sa.ColumnElement[int] = of[name]
+        return number
+    return sa.case((has_failed(of), of[name.replace("failed", "interceptions")]), else_=0)
+
+
 def sums(of: Any) -> Mapping[str, sa.ColumnElement[int]]:
     """The sums, by their names; `of` are the columns of the interceptions."""
     has_none = _T.id.is_(None)

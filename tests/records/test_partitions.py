@@ -16,7 +16,7 @@ from aibridged.records import schema
 from aibridged.records.ids import first_id, uuid7
 from aibridged.records.partitions import MARGIN, Partitions
 from aibridged.records.store import DatabaseAwayError, Store
-from aibridged.records.usage_spans import HOURS, hour_of
+from aibridged.records.usage_spans import HOURS, SPANS, hour_of
 
 DAY = timedelta(days=1)
 PARENT = "aibridge_interceptions"
@@ -182,7 +182,7 @@ def test_what_is_old_as_a_whole_is_dropped(made, filled, database, late):
     counts = database.counts()
     assert {counts[table] for table in schema.PARTITIONED} == {0}
     spans = {row["span"]: row["is_dirty"] for row in database.rows(schema.summarised_spans)}
-    assert spans == {"hour": True, "day": True, "month": True}, "they aren't what there is"
+    assert spans == {span.name: True for span in SPANS}, "they aren't what there is"
     assert made.drop_before(end) == []
 
 

@@ -74,6 +74,11 @@ async def test_a_request_leaves_exactly_its_rows(
         "aibridged_usage_hours": 0,
         "aibridged_usage_days": 0,
         "aibridged_usage_months": 0,
+        **{
+            f"aibridged_usage_{span}_by_{by}": 0
+            for span in ("days", "months")
+            for by in ("client", "model", "user", "user_model")
+        },
         "aibridged_summarised_spans": 0,
         "aibridged_prompt_fingerprints": 0,
         "aibridged_usual_costs": 0,

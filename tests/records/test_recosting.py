@@ -15,6 +15,7 @@ from aibridged.records.ids import uuid7
 from aibridged.records.pacing import Pace
 from aibridged.records.query_results import Filter
 from aibridged.records.recosting import Changes, Recosting
+from aibridged.records.usage_spans import SPANS
 from aibridged.wire.facts import TokenUsage
 
 ANN = "00000000-0000-4000-8000-00000000000a"
@@ -127,7 +128,7 @@ def test_the_summaries_of_hours_in_which_a_cost_has_changed_are_dirty(
     last(recosting)
     marked = {row["span"]: row for row in database.rows(schema.summarised_spans)}
     assert {span: row["starts_at"] for span, row in marked.items()} == dict.fromkeys(
-        ("hour", "day", "month"), hour
+        (span.name for span in SPANS), hour
     )
     assert all(row["is_dirty"] for row in marked.values())
 

@@ -332,7 +332,12 @@ def test_pruning_takes_old_ended_interceptions_with_all_that_belongs_to_them(
         "aibridged_usage_hours": 0,
         "aibridged_usage_days": 0,
         "aibridged_usage_months": 0,
-        "aibridged_summarised_spans": 3,
+        **{
+            f"aibridged_usage_{span}_by_{by}": 0
+            for span in ("days", "months")
+            for by in ("client", "model", "user", "user_model")
+        },
+        "aibridged_summarised_spans": 11,
         "aibridged_prompt_fingerprints": 0,
         "aibridged_usual_costs": 0,
     }

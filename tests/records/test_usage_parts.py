@@ -13,8 +13,15 @@ from aibridged.records.ids import uuid7
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.summarised_hours import SETTLED_S, mark_dirty
 from aibridged.records.usage_parts import Parts
-from aibridged.records.usage_spans import SPANS
-from aibridged.records.usage_summaries import INTERVAL_S, Summaries
+from aibridged.records.usage_spans import (
+    DAYS,
+    DAYS_BY,
+    HOURS,
+    MONTHS,
+    MONTHS_BY,
+    SPANS,
+)
+from aibridged.records.usage_summaries import INTERVAL_S, MONTH_AGAIN_S, Summaries
 
 SPAN = timedelta(days=36)
 BUSY = (0, 1, 14, 30, 31, 32)
@@ -252,13 +259,28 @@ def input(query):
     return input
 
 
+WRONG = {
+    HOURS: 77,
+    DAYS: 78,
+    MONTHS: 79,
+    DAYS_BY["client"]: 81,
+    DAYS_BY["model"]: 82,
+    DAYS_BY["user"]: 83,
+    DAYS_BY["user_model"]: 84,
+    MONTHS_BY["client"]: 91,
+    MONTHS_BY["model"]: 92,
+    MONTHS_BY["user"]: 93,
+    MONTHS_BY["user_model"]: 94,
+}
+
+
 @pytest.fixture
 def overwrite(database):
     """Makes summaries wrong, each span its own way: so it shows which are read."""
 
     def overwrite():
         with database.engine.begin() as connection:
-            for span, wrong in zip(SPANS, (79, 78, 77), strict=True):
+            for span, wrong in WRONG.items():
                 connection.execute(span.table.update().values(input_tokens=wrong))
 
     return overwrite
@@ -288,18 +310,63 @@ def test_the_longest_summaries_are_what_is_read(database, clock, add, summaries,
     clock.advance(86_400 + SETTLED_S)
     summaries()
     overwrite()
-    assert input("user") == input("day") == [78]
+    assert input("token") == input("day", status="completed") == [78]
     assert input("hour") == input("user", started_before=first + timedelta(hours=23)) == [77]
     assert input("user", started_after=first + timedelta(seconds=1)) == []
     clock.advance(30 * 86_400)
     summaries()
     overwrite()
-    assert input("user") == input("user", started_after=first, status="completed") == [79]
-    assert input("day") == input("user", started_before=first + timedelta(days=30)) == [78]
+    assert input("token") == input("user", started_after=first, status="completed") == [79]
+    assert input("day", "key") == input("key", started_before=first + timedelta(days=30)) == [78]
     assert input("hour") == [77]
     with database.engine.begin() as connection:
         mark_dirty(connection, [first + timedelta(days=9)])
-    assert input("user") == [78], "the month is dirty, and the day isn't"
+    assert input("token") == [78], "the month is dirty, and the day isn't"
+
+
+def test_those_by_the_fewest_keys_are_what_is_read(
+    database, clock, add, summaries, input, overwrite
+):
+    add(username="ann", client="Codex", input=10)
+    first = clock.wall()
+    clock.advance(31 * 86_400 + SETTLED_S)
+    summaries()
+    overwrite()
+    day = {"started_before": first + timedelta(days=1)}
+    assert input("client") == input("provider") == input("client", provider="anthropic") == [91]
+    assert input("model") == input("provider", model="claude") == input("model", "provider") == [92]
+    assert input("user") == input("group") == input("group", username="ann") == [93]
+    assert input("user", "model") == input("group", provider="anthropic") == [94]
+    assert input("user", "client") == input("model", "client") == input("user", key="") == [79]
+    assert input("day") == input("client", "day") == input("client", **day) == [81]
+    assert input("model", "day") == input("day", model="claude") == input("model", **day) == [82]
+    assert input("user", "day") == input("day", username="ann") == input("group", **day) == [83]
+    assert input("user", "model", "day") == input("model", username="ann", **day) == [84]
+    assert input("user", "day", status="completed") == input("user", "client", **day) == [78]
+    assert input("user", "hour") == [77]
+    with database.engine.begin() as connection:
+        mark_dirty(connection, [first])
+    assert input("user", **day) == input("model", **day) == [10], "nothing stale is read"
+
+
+def test_until_those_by_fewer_keys_are_made_the_others_are_read(
+    database, clock, add, summaries, input, overwrite
+):
+    add(username="ann", input=10)
+    clock.advance(31 * 86_400 + SETTLED_S)
+    summaries()
+    overwrite()
+    spans = schema.summarised_spans
+    with database.engine.begin() as connection:
+        connection.execute(spans.delete().where(spans.c.span.contains("_", autoescape=True)))
+    assert input("user") == input("model") == [79]
+    assert input("user", "day") == input("model", "day") == [78]
+    clock.advance(MONTH_AGAIN_S)
+    summaries()
+    with database.engine.begin() as connection:
+        connection.execute(schema.usage_days.delete())
+        connection.execute(schema.usage_months.delete())
+    assert input("user") == input("model") == input("user", "day") == input("model", "day") == [78]
 
 
 @pytest.mark.parametrize("by", UsageBy)

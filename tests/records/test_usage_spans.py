@@ -43,7 +43,7 @@ def cover(database):
     with database.engine.begin() as connection:
         connection.execute(schema.summarised_spans.insert(), rows)
 
-    def cover(first, end, spans=SPANS):
+    def cover(first, end, spans=(MONTHS, DAYS, HOURS)):
         with database.engine.connect() as connection:
             return covering(connection, spans, (first, end))
 
@@ -81,6 +81,20 @@ def test_only_what_is_wholly_wanted_is_used(cover):
     assert cover(at(3), at(3)) == ([], [(at(3), at(3))])
 
 
+def test_each_is_made_of_what_tells_as_much():
+    def keys(span):
+        return {each.name for each in span.table.c}.intersection(schema.USAGE_KEYS)
+
+    names = [span.name for span in SPANS]
+    assert len(set(names)) == len({span.table.name for span in SPANS}) == len(SPANS)
+    assert max(map(len, names)) <= schema.MAX_SPAN
+    for span in SPANS:
+        if span.made_of is not None:
+            assert span.longest >= span.made_of.longest
+            assert keys(span) <= keys(span.made_of)
+            assert SPANS.index(span) < SPANS.index(span.made_of)
+
+
 def test_many_gaps_are_read_with_what_is_between_them():
     first = at(1)
     hours = [first + number * HOUR for number in range(300) if number % 3]
@@ -94,13 +108,13 @@ def test_many_gaps_are_read_with_what_is_between_them():
 
 
 def test_times_are_in_one_span_of_each_length():
+    starts = {
+        MONTHS.longest: (at(1), at(2)),
+        DAYS.longest: (at(1, 31), at(2)),
+        HOURS.longest: (at(1, 31, 23), at(2)),
+    }
     assert list(spans_of([at(1, 31, 23, 59), at(2, 1, 0, 1), at(1, 31, 23)])) == [
-        (MONTHS, at(1)),
-        (MONTHS, at(2)),
-        (DAYS, at(1, 31)),
-        (DAYS, at(2)),
-        (HOURS, at(1, 31, 23)),
-        (HOURS, at(2)),
+        (span, start) for span in SPANS for start in starts[span.longest]
     ]
     assert MONTHS.end(at(2)) == at(3)
     assert MONTHS.end(at(12)) == at(12).replace(year=2027, month=1)

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 
 from aibridged.records import schema, usage_summaries
 from aibridged.records.erasure import Erasure
-from aibridged.records.facts import TokenUsageRecord
+from aibridged.records.facts import InterceptionEnd, Outcome, TokenUsageRecord
 from aibridged.records.ids import uuid7
 from aibridged.records.pacing import Pace
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.store import Store
 from aibridged.records.summarised_hours import SETTLED_S, mark_dirty
 from aibridged.records.usage_rows import ROWS_AT_ONCE, pages_of
-from aibridged.records.usage_spans import DAYS, HOURS, MONTHS
+from aibridged.records.usage_spans import DAYS, HOURS, MONTHS, SPANS
 from aibridged.records.usage_summaries import (
     INTERVAL_S,
     LEASE_S,
@@ -217,7 +217,7 @@ def test_an_hour_is_claimed_until_its_transaction_ends(postgres_database, add_to
     states = {
         row["span"]: row["is_dirty"] for row in postgres_database.rows(schema.summarised_spans)
     }
-    assert states == {"hour": False, "day": True, "month": True}
+    assert states == {span.name: span is not HOURS for span in SPANS}
 
 
 @pytest.fixture
@@ -307,6 +307,38 @@ def test_days_are_made_of_hours_and_months_of_days(add, clock, known, rows):
     assert rows(schema.usage_months, DAY) == found
 
 
+def test_fewer_keys_sum_up_what_has_the_same(database, add, store, use, clock, known):
+    """Those that failed are told apart, and one that used two models counts once."""
+    add(username="ann", client="one", api_key_id="t1", input=10)
+    id = add(username="ann", client="two", api_key_id="t2", input=1, ended=False)
+    ended = InterceptionEnd(
+        interception_id=id, ended_at=clock.wall(), outcome=Outcome.FAILED, status_code=500
+    )
+    store.write([], [use(id, input_tokens=4, provider_model="zed"), ended])
+    clock.advance(31 * 86_400 + SETTLED_S)
+    known()
+
+    def found(table, *keys):
+        names = ("interceptions", "failed", "input_tokens")
+        of_model = [f"model_{name}" for name in names[:2] if "model" in table.c]
+        return {
+            tuple(row[key] for key in keys): tuple(row[name] for name in (*names, *of_model))
+            for row in database.rows(table)
+        }
+
+    for by in (schema.usage_days_by, schema.usage_months_by):
+        assert found(by["client"], "client") == {("one",): (1, 0, 10), ("two",): (1, 1, 5)}
+        assert found(by["model"], "model") == {
+            ("claude",): (2, 1, 11, 2, 1),
+            ("zed",): (0, 0, 4, 1, 1),
+        }
+        assert found(by["user"], "username") == {("ann",): (2, 1, 15)}
+        assert found(by["user_model"], "username", "model") == {
+            ("ann", "claude"): (2, 1, 11, 2, 1),
+            ("ann", "zed"): (0, 0, 4, 1, 1),
+        }
+
+
 def test_a_day_is_not_made_of_hours_that_have_changed(
     summaries, add, store, use, clock, rows, hours
 ):
@@ -380,8 +412,9 @@ def test_erasure_leaves_no_name_in_summaries(database, summaries, add, query, cl
     clock.advance(31 * 86_400 + SETTLED_S)
     all_of_it(summaries)
     Erasure(database.engine, clock, Pace(clock), clock.advance).erase("ann-id", 0, 0)
-    for table in (schema.usage_hours, schema.usage_days, schema.usage_months):
-        assert [user for _, user, *_ in rows(table)] == ["bob"]
+    for span in SPANS:
+        if "username" in span.table.c:
+            assert [row["username"] for row in database.rows(span.table)] == ["bob"]
     before = query.usage_and_total([UsageBy.USER, UsageBy.MODEL], Filter())
     all_of_it(summaries)
     assert sorted(user for _, user, *_ in rows()) == ["(erased)", "bob"]

@@ -37,6 +37,8 @@ _WITHOUT_PARENT = (
     schema.usage_hours,
     schema.usage_days,
     schema.usage_months,
+    *schema.usage_days_by.values(),
+    *schema.usage_months_by.values(),
     schema.summarised_spans,
     schema.usual_costs,
 )
