@@ -95,7 +95,7 @@ _aibridged() {
         'usage')
             flags='--by --sort --group --key --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --by) next='words user group model provider key client session token day hour' ;;
+                --by) next='words user group model provider key client session token month day hour' ;;
                 --sort | --key | --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
                 --group) next='names groups' ;;
                 --output | -o) next='words table json jsonl csv' ;;
@@ -626,7 +626,7 @@ _aibridged() {
         'export usage')
             flags='--by --group --key --format -f --output -o --force --raw --charge-period --initiator --user --started-after --started-before --provider --model --client --session --status --failed --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --by) next='words user group model provider key client session token day hour' ;;
+                --by) next='words user group model provider key client session token month day hour' ;;
                 --group) next='names groups' ;;
                 --key | --started-after | --started-before | --postgres-url) next='nothing' ;;
                 --format | -f) next='words csv jsonl parquet focus' ;;

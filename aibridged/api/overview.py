@@ -63,7 +63,7 @@ def overview(query: Query, given: Mapping[str, str], wanted: Filter) -> shapes.O
             period=asked.span,
             started_after=asked.start,
             started_before=asked.end,
-            step="hour" if asked.step is UsageBy.HOUR else "day",
+            step=shapes.STEPS[asked.step],
             by=by,
             times=[*times],
             total=shapes.figures(everything.total),

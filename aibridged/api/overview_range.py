@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from aibridged.api.filters import BadFilterError
 from aibridged.records.query_results import Filter, UsageBy
-from aibridged.records.usage_spans import HOUR, hour_of
+from aibridged.records.usage_spans import DAYS, HOUR, HOURS, MONTHS, hour_of
 
 MAX_DAYS = 400
-"""Of a range: each day is a point of every series."""
-_HOURLY = timedelta(days=3)
-"""The longest range that has a point for each hour."""
+"""Of a range."""
+_HOURLY, _DAILY = timedelta(days=3), timedelta(days=184)
+"""The longest ranges that have a point for each hour, or each day; others have one for a month."""
+_SPANS = {UsageBy.HOUR: HOURS, UsageBy.DAY: DAYS, UsageBy.MONTH: MONTHS}
 _DAY = timedelta(days=1)
 
 
@@ -39,13 +40,9 @@ class Range(NamedTuple):
 
     @property
     def times(self) -> Sequence[datetime]:
-        """When each hour or day begins."""
-        at = hour_of(self.start) if self.step is UsageBy.HOUR else _midnight(self.start)
-        step, times = HOUR if self.step is UsageBy.HOUR else _DAY, []
-        while at < self.end:
-            times.append(at)
-            at += step
-        return times
+        """When each hour, day or month begins."""
+        of = _SPANS[self.step]
+        return [*of.between(of.of(self.start), self.end)]
 
     @property
     def before(self) -> tuple[datetime, datetime]:
@@ -84,8 +81,8 @@ def read_range(given: Mapping[str, str], wanted: Filter, now: datetime) -> Range
     if end - after > MAX_DAYS * _DAY:
         raise BadFilterError(f"The range is longer than {MAX_DAYS} days: ask for less.")
     after, end = after.astimezone(UTC), end.astimezone(UTC)
-    step = UsageBy.HOUR if end - after <= _HOURLY else UsageBy.DAY
-    return Range(Span.OWN, after, end, step)
+    step = UsageBy.DAY if end - after <= _DAILY else UsageBy.MONTH
+    return Range(Span.OWN, after, end, UsageBy.HOUR if end - after <= _HOURLY else step)
 
 
 def _until_now(span: Span, now: datetime) -> Range:

@@ -104,19 +104,27 @@ class UnpricedUsage(msgspec.Struct, kw_only=True):
     count: Count
 
 
+Step = Literal["hour", "day", "month"]
+STEPS: Mapping[UsageBy, Step] = {
+    UsageBy.HOUR: "hour",
+    UsageBy.DAY: "day",
+    UsageBy.MONTH: "month",
+}
+
+
 class Overview(msgspec.Struct, kw_only=True):
     """Usage over time, in all and by one dimension.
 
-    `times` are when each hour or day begins. `before` are the totals of the period before (until
-    the same time of day), null where the record doesn't reach back so far, and `first_at` is when
-    the record begins that the caller may see. `today` is null for a range of one's own, `refusals`
-    is where the filter asks for what isn't known of them.
+    `times` are when each hour, day or month begins. `before` are the totals of the period before
+    (until the same time of day), null where the record doesn't reach back so far, and `first_at` is
+    when the record begins that the caller may see. `today` is null for a range of one's own,
+    `refusals` is where the filter asks for what isn't known of them.
     """
 
     period: Span
     started_after: Moment
     started_before: Moment
-    step: Literal["hour", "day"]
+    step: Step
     by: str
     times: list[Moment]
     total: Figures
@@ -161,5 +169,8 @@ def usual(found: Usual) -> UsualFigures:
 
 
 def key_of(at: datetime, step: UsageBy) -> str:
-    """How usage by hour or day names a time."""
-    return f"{at:%Y-%m-%dT%H:00:00Z}" if step is UsageBy.HOUR else f"{at:%Y-%m-%d}"
+    """How usage by hour, day or month names a time."""
+    return f"{at:{_NAMES[step]}}"
+
+
+_NAMES = {UsageBy.HOUR: "%Y-%m-%dT%H:00:00Z", UsageBy.DAY: "%Y-%m-%d", UsageBy.MONTH: "%Y-%m"}

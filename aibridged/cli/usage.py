@@ -31,12 +31,13 @@ DIMENSIONS = (
     "client",
     "session",
     "token",
+    "month",
     "day",
     "hour",
 )
 """What totals can be grouped by."""
 
-_REFUSED_BY = {"user", "day"}
+_REFUSED_BY = {"user", "month", "day"}
 
 ByFlag = Annotated[
     str,
@@ -81,8 +82,8 @@ def _usage(
 
     A cost with ~ is an estimate, one with + lacks tokens without a price.
 
-    Users and days have the number of requests that were refused for what a person may do, or how
-    much: a limit, or a policy. Those are counted by whole days.
+    Users, months and days have the number of requests that were refused for what a person may do,
+    or how much: a limit, or a policy. Those are counted by whole days.
 
     The last row of a table is the total of all that matches, also where the list stops at its
     limit.

@@ -196,5 +196,6 @@ class UsageBy(StrEnum):
     TOKEN = "token"
     KEY = "key"
     GROUP = "group"
+    MONTH = "month"
     DAY = "day"
     HOUR = "hour"

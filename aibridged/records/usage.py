@@ -1,7 +1,7 @@
 """Usage in total, tokens and what they cost, and refusals, by what they are grouped by."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, timedelta
+from datetime import UTC
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,10 +15,12 @@ from aibridged.records.query_results import Filter, Usage, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS
 from aibridged.records.usage_parts import INITIATOR, INTERCEPTIONS, NONE, Parts, key_of
 from aibridged.records.usage_refusals import counts_refusals, refused
-from aibridged.records.usage_spans import DAYS, HOUR
+from aibridged.records.usage_spans import DAYS, HOUR, MONTHS
 from aibridged.records.usage_sums import SUMS
 
-_TIMES = {UsageBy.DAY: timedelta(days=1), UsageBy.HOUR: HOUR}
+_TIMES = {UsageBy.MONTH: MONTHS, UsageBy.DAY: DAYS, UsageBy.HOUR: DAYS}
+"""The spans that are read whole, of each dimension that is a time."""
+_STEPS = {UsageBy.MONTH: MONTHS.longest, UsageBy.DAY: DAYS.longest, UsageBy.HOUR: HOUR}
 _MORE = 4
 """If a time has too few totals for a page, so many times as much is looked at."""
 _TOKENS = "tokens"
@@ -86,9 +88,9 @@ def _newest(
     if begins is not None and ends is not None:
         ends = min(ends, wanted.started_before or ends)
         begins = max(begins, wanted.started_after or begins)
-        step, steps = _TIMES[by[0]], wanted.limit
+        step, steps = _STEPS[by[0]], wanted.limit
         while steps < (ends - begins) // step:
-            since = DAYS.of((ends - steps * step).astimezone(UTC))
+            since = _TIMES[by[0]].of((ends - steps * step).astimezone(UTC))
             page = _first(connection, by, replace(wanted, started_after=since), with_refusals, sort)
             if len(page) == wanted.limit:
                 return page

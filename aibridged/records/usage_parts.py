@@ -32,13 +32,23 @@ NONE: sa.ColumnElement[str] = sa.literal_column("'(none)'")
 _EMPTY: sa.ColumnElement[str] = sa.literal_column("''")
 
 
-def _hour(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[str]:
-    # The same on both databases: their texts of a time begin alike.
-    def text(of: str) -> sa.ColumnElement[str]:
-        return sa.literal_column(of, sa.Text)
+def _literal(of: str) -> sa.ColumnElement[str]:
+    return sa.literal_column(of, sa.Text)
 
-    date = sa.func.substr(sa.cast(at, sa.Text), text("1"), text("13"))
-    return sa.func.replace(date, text("' '"), text("'T'")).op("||")(text("':00:00Z'"))
+
+def _beginning(of: sa.ColumnElement[Any], length: str) -> sa.ColumnElement[str]:
+    # The same on both databases: their texts of a time begin alike.
+    return sa.func.substr(sa.cast(of, sa.Text), _literal("1"), _literal(length))
+
+
+def _hour(at: sa.ColumnElement[datetime]) -> sa.ColumnElement[str]:
+    date = sa.func.replace(_beginning(at, "13"), _literal("' '"), _literal("'T'"))
+    return date.op("||")(_literal("':00:00Z'"))
+
+
+def month_of(at: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    """The month (UTC) that a time or a day is in."""
+    return _beginning(at, "7")
 
 
 class _Day(FunctionElement[str]):
@@ -91,13 +101,18 @@ _KEYS: Mapping[UsageBy, Callable[[_Source], sa.ColumnElement[Any]]] = {
     UsageBy.KEY: lambda of: sa.func.coalesce(
         sa.func.nullif(of.columns.credential_hint, _EMPTY), NONE
     ),
+    UsageBy.MONTH: lambda of: month_of(of.at),
     UsageBy.DAY: lambda of: _Day(of.at),
     UsageBy.HOUR: lambda of: _hour(of.at),
 }
 
-_TIMES = {DAYS.longest: UsageBy.DAY, HOURS.longest: UsageBy.HOUR}
+_TIMES = {
+    MONTHS.longest: UsageBy.MONTH,
+    DAYS.longest: UsageBy.DAY,
+    HOURS.longest: UsageBy.HOUR,
+}
 """The dimension of which a span of this length is one value."""
-_FEW = {UsageBy.DAY, UsageBy.HOUR, UsageBy.MODEL, UsageBy.PROVIDER, UsageBy.CLIENT}
+_FEW = {*_TIMES.values(), UsageBy.MODEL, UsageBy.PROVIDER, UsageBy.CLIENT}
 """Dimensions by which a span has much fewer totals than rows."""
 
 _Conditions = Sequence[sa.ColumnElement[bool]]

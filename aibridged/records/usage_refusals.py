@@ -1,6 +1,6 @@
 """Refusals beside usage: they are counted by person and day, and have no model or provider."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -10,14 +10,20 @@ from aibridged.records.filters import PARTS
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.schema import interceptions, refusals
 from aibridged.records.storable import storable
-from aibridged.records.usage_parts import INTERCEPTIONS
+from aibridged.records.usage_parts import INTERCEPTIONS, month_of
 from aibridged.records.usage_sums import SUMS
 
 _I = interceptions.c
 _users = sa.table("aibridged_users", sa.column("id"), sa.column("username"))
-_REFUSED_BY: dict[UsageBy, sa.Column[Any]] = {
+_REFUSED_BY: dict[UsageBy, sa.ColumnElement[Any]] = {
     UsageBy.USER: refusals.c.user_id,
+    UsageBy.MONTH: month_of(refusals.c.day).label("month"),
     UsageBy.DAY: refusals.c.day,
+}
+_KEYS: dict[UsageBy, Callable[[Any], sa.ColumnElement[Any]]] = {
+    UsageBy.USER: lambda of: _name_of(of.user_id),
+    UsageBy.MONTH: lambda of: of.month,
+    UsageBy.DAY: lambda of: sa.func.date(of.day, type_=sa.String),
 }
 
 
@@ -50,13 +56,7 @@ def refused(by: Sequence[UsageBy], wanted: Filter) -> sa.Select[Any]:
     columns = [_REFUSED_BY[each] for each in by]
     count = sa.func.sum(refusals.c["count"]).label("refused")
     each = sa.select(*columns, count).where(*_of_persons(wanted)).group_by(*columns).subquery()
-    keys: list[sa.ColumnElement[Any]] = [
-        _name_of(each.c.user_id)
-        if by is UsageBy.USER
-        else sa.func.date(each.c.day, type_=sa.String)
-        for by in by
-    ]
-    names = [key.label(by.value) for key, by in zip(keys, by, strict=True)]
+    names = [_KEYS[key](each.c).label(key.value) for key in by]
     zeros = [sa.literal(0).label(name) for name in (*INTERCEPTIONS, *SUMS)]
     return sa.select(*names, *zeros, each.c.refused)
 

@@ -49,19 +49,28 @@ def spread(labels: Sequence[str], places: Sequence[float]) -> list[int]:
     return some[::step]
 
 
-def time_labels(times: Sequence[datetime], *, hourly: bool) -> list[str]:
-    """How times are shown below a chart: `14:00`, `Nov 30`; of many hours the days alone."""
-    if not hourly:
+def time_labels(times: Sequence[datetime], step: str) -> list[str]:
+    """How hours, days or months are shown below a chart: `14:00`, `Nov 30`, `Nov 2026`.
+
+    Of many hours the days alone are.
+    """
+    if step == "month":
+        return [f"{at:%b %Y}" for at in times]
+    if step == "day":
         return [f"{at:%b} {at.day}" for at in times]
     if len(times) > _HOURS:
         return [f"{at:%b} {at.day}" if at.hour == 0 else "" for at in times]
     return [f"{at:%H:%M}" for at in times]
 
 
-def moments(times: Sequence[datetime], *, hourly: bool) -> list[str]:
-    """How times are shown alone: `Mon, Nov 30, 14:00`."""
+def moments(times: Sequence[datetime], step: str) -> list[str]:
+    """How they are shown alone: `Mon, Nov 30, 14:00`, `Mon, Nov 30`, `November 2026`."""
+    if step == "month":
+        return [f"{at:%B %Y}" for at in times]
     day = [f"{at:%a, %b} {at.day}" for at in times]
-    return [f"{text}, {at:%H:%M}" for text, at in zip(day, times, strict=True)] if hourly else day
+    if step == "day":
+        return day
+    return [f"{text}, {at:%H:%M}" for text, at in zip(day, times, strict=True)]
 
 
 def bounded(

@@ -40,6 +40,8 @@ def test_periods_until_now(period, start, points, last, before, first_whole_day)
         (at(7), at(10, 0, 0, 1), 4, "day"),
         (at(7, 23, 59), at(9, 0, 1), 26, "hour"),
         (at(1), None, 10, "day"),
+        (at(10) - timedelta(days=184), at(10), 184, "day"),
+        (at(10) - timedelta(days=185), at(10), 7, "month"),
     ],
 )
 def test_own_ranges(start, end, points, step):

@@ -25,6 +25,7 @@ def test_totals_by_everything(query, add, clock):
     assert [u.key for u in query.usage([UsageBy.USER], Filter())] == ["ann", "bob"]
     assert [u.key for u in query.usage([UsageBy.CLIENT], Filter())] == ["Codex", "Unknown"]
     assert [u.key for u in query.usage([UsageBy.DAY], Filter())] == ["2026-01-02", "2026-01-01"]
+    assert [u.key for u in query.usage([UsageBy.MONTH], Filter())] == ["2026-01"]
     assert [u.key for u in query.usage([UsageBy.PROVIDER], Filter(model="small"))] == ["anthropic"]
 
 
@@ -57,7 +58,7 @@ def test_tokens_of_another_model_are_totalled_as_that_models(query, add, store, 
     assert sorted(models, key=str) == [None, None, "big"]
 
 
-@pytest.mark.parametrize("by", [UsageBy.USER, UsageBy.MODEL, UsageBy.DAY, UsageBy.HOUR])
+@pytest.mark.parametrize("by", [UsageBy.USER, UsageBy.MODEL, UsageBy.MONTH, UsageBy.DAY])
 def test_the_total_is_that_of_all(query, add, store, clock, by):
     for number in range(4):
         id = add(model=f"m{number % 2}", username=f"u{number}", read=number)
@@ -252,6 +253,7 @@ def refused(database, add, clock):
         (UsageBy.USER, {"initiator": "bob"}, {"bob": (0, 5)}),
         (UsageBy.USER, {"initiator": BOB}, {"bob": (0, 5)}),
         (UsageBy.USER, {"username": "bob"}, {"bob": (0, 5)}),
+        (UsageBy.MONTH, {}, {"2026-01": (1, 14)}),
         (UsageBy.DAY, {"owner": ANN}, {"2026-01-01": (1, 3), "2026-01-02": (0, 5)}),
         (
             UsageBy.USER,

@@ -183,6 +183,8 @@ ALWAYS = (
     ([UsageBy.USER], Filter(model="d")),
     ([UsageBy.GROUP, UsageBy.MODEL], Filter()),
     ([UsageBy.MODEL, UsageBy.DAY], Filter(model="d")),
+    ([UsageBy.MONTH], Filter()),
+    ([UsageBy.USER, UsageBy.MONTH], Filter(started_before=NOON)),
     ([UsageBy.USER, UsageBy.MODEL, UsageBy.TOKEN, UsageBy.HOUR], Filter(status="completed")),
     ([UsageBy.GROUP], Filter(status="completed", model="d")),
     *(([UsageBy.MODEL], Filter(status=status)) for status in STATUSES),
@@ -240,8 +242,8 @@ def test_pages_are_how_the_whole_begins(database, query, clock, fill, summaries)
     summaries()
     asked = [([UsageBy.USER], Filter()), *questions(chance, people, 10)]
     for number, (others, wanted) in enumerate(asked):
-        time = (UsageBy.DAY, UsageBy.HOUR)[number % 2]
-        by = list(dict.fromkeys((others[0], time) if number % 3 == 0 else (time, *others)))
+        time = (UsageBy.DAY, UsageBy.HOUR, UsageBy.MONTH)[number % 3]
+        by = list(dict.fromkeys((others[0], time) if number % 2 == 0 else (time, *others)))
         for sort in (None, by[-1], "cost", "cached_share", "refused"):
             whole, total = query.usage_and_total(by, wanted, sort)
             for limit in (1, 12):
@@ -317,6 +319,8 @@ def test_the_longest_summaries_are_what_is_read(database, clock, add, summaries,
     summaries()
     overwrite()
     assert input("token") == input("user", started_after=first, status="completed") == [79]
+    assert input("month", "token") == [79]
+    assert (input("month"), input("month", "user")) == ([91], [93])
     assert input("day", "key") == input("key", started_before=first + timedelta(days=30)) == [78]
     assert input("hour") == [77]
     with database.engine.begin() as connection:

@@ -68,15 +68,17 @@ def test_labels_do_not_overlap(count, length):
 
 def test_times_are_told_below_and_in_full():
     times = [datetime(2026, 11, 30, hour, tzinfo=UTC) for hour in (0, 14)]
-    assert time_labels(times, hourly=True) == ["00:00", "14:00"]
-    assert time_labels(times, hourly=False) == ["Nov 30", "Nov 30"]
+    assert time_labels(times, step="hour") == ["00:00", "14:00"]
+    assert time_labels(times, step="day") == ["Nov 30", "Nov 30"]
     hours = [times[0] + timedelta(hours=hour) for hour in range(48)]
-    labels = time_labels(hours, hourly=True)
+    labels = time_labels(hours, step="hour")
     assert [label for label in labels if label] == ["Nov 30", "Dec 1"]
     assert spread(labels, [float(place) for place in range(48)]) == [0]
     assert spread(labels, [8.0 * place for place in range(48)]) == [0, 24]
-    assert moments(times, hourly=True) == ["Mon, Nov 30, 00:00", "Mon, Nov 30, 14:00"]
-    assert moments([times[0] + timedelta(days=1)], hourly=False) == ["Tue, Dec 1"]
+    assert moments(times, step="hour") == ["Mon, Nov 30, 00:00", "Mon, Nov 30, 14:00"]
+    assert moments([times[0] + timedelta(days=1)], step="day") == ["Tue, Dec 1"]
+    assert time_labels(times[:1], step="month") == ["Nov 2026"]
+    assert moments(times[:1], step="month") == ["November 2026"]
 
 
 def test_many_points_are_put_together():

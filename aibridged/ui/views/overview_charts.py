@@ -25,9 +25,8 @@ _KINDS = {
 
 def charts(found: Mapping[str, Any], dimension: str) -> Sequence[Chart]:
     """All of them; bars are split by the dimension, and have the looks of the table's rows."""
-    hourly = found["step"] == "hour"
     times = [at for each in found["times"] if (at := moment(each)) is not None]
-    labels, full = time_labels(times, hourly=hourly), moments(times, hourly=hourly)
+    labels, full = time_labels(times, found["step"]), moments(times, found["step"])
     frame = partial(Frame, labels=labels, moments=full)
     return (
         bars(
