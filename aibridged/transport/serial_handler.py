@@ -43,6 +43,9 @@ class SerialHandler(RequestHandler):
                 self._resume_reading_if_drained()
             if not await self._serve(message, body):
                 break
+            if self._messages:
+                # Sent without waiting for responses, perhaps by the thousand: others come between.
+                await asyncio.sleep(0)
         if not self._force_close:
             self._task_handler = None
             if self.transport is not None:

@@ -82,6 +82,18 @@ async def test_requests_of_a_connection_come_one_after_another_in_one_task(conne
     assert len(set(tasks)) == 1
 
 
+async def test_others_have_their_turns_between_requests_that_came_together(connected):
+    turns = []
+
+    async def handle(request):
+        asyncio.get_running_loop().call_soon(turns.append, None)
+        return web.Response(text=str(len(turns)))
+
+    async with connected(handle) as (reader, writer):
+        writer.write(post() * 20)
+        assert [await answer(reader) for _ in range(20)] == [(200, b"%d" % n) for n in range(20)]
+
+
 async def test_a_response_that_does_not_write_itself_is_written(connected):
     async def handle(request):
         return web.Response(text="hi")
