@@ -12,6 +12,8 @@ from itertools import compress
 from operator import itemgetter
 from typing import AnyStr, NamedTuple, TypeVar
 
+from aibridged.errors import HEADER_TOO_LARGE, GatewayError
+
 T = TypeVar("T")
 
 ACTOR_ID = "X-AI-Bridge-Actor-ID"
@@ -47,11 +49,13 @@ _ACTOR_PREFIX = "x-ai-bridge-actor-"
 
 # What it names is for this hop anyway.
 _PLAIN_CONNECTION = frozenset({"keep-alive", b"keep-alive", "Keep-Alive", b"Keep-Alive"})
+_MOST_CONNECTION = 64 * 1024  # bytes of all; no more are in the head of a response
 
 # Peers choose names, so what is remembered of them is bounded.
 _REMEMBERED_HEADS = 128
 _MOST_NAMES = 64
 _MOST_NAME_BYTES = 2048
+_LONG_CONNECTION = "The request's Connection headers are longer than 64 KiB altogether."
 _BETWEEN_NAMES = b"\n"  # no parser lets it into a name
 
 _name_of = itemgetter(0)
@@ -145,12 +149,14 @@ def end_to_end(
 ) -> list[tuple[AnyStr, AnyStr]]:
     """The headers to forward: those that are selected, except for those that `Connection` names.
 
-    They may be text, or bytes as received.
+    They may be text, or bytes as received. Raises GatewayError: `Connection` is too long.
     """
     names, passes, connection = selected
     if connection:
         values = [value for at in connection if (value := headers[at][1]) not in _PLAIN_CONNECTION]
         if values:
+            if sum(map(len, values)) > _MOST_CONNECTION:
+                raise GatewayError(HEADER_TOO_LARGE, _LONG_CONNECTION)
             named = named_by_connection(map(_text, values))
             passes = tuple(
                 passed and name not in named for name, passed in zip(names, passes, strict=True)

@@ -13,7 +13,9 @@ from aibridged.core.headers import (
     positions,
     relayed,
     request_header_passes,
+    selection,
 )
+from aibridged.errors import HEADER_TOO_LARGE, GatewayError
 
 
 def relay(*headers):
@@ -174,3 +176,15 @@ def test_what_is_remembered_is_bounded():
 
 def test_names_listed_by_connection():
     assert named_by_connection(["keep-alive, X-Foo", "Bar"]) == {"keep-alive", "x-foo", "bar"}
+
+
+@pytest.mark.parametrize("name", ["Connection", b"Connection"])
+def test_how_much_connection_may_list_altogether_is_bounded(name):
+    half = headers_module._MOST_CONNECTION // 2
+    value = ("x" if isinstance(name, str) else b"x") * half
+    sent = [(name, value)] * 2
+    assert end_to_end(sent, selection([name] * 2, lambda name: False)) == []
+    sent.append((name, value[:1]))
+    with pytest.raises(GatewayError) as caught:
+        end_to_end(sent, selection([name] * 3, lambda name: False))
+    assert caught.value.kind is HEADER_TOO_LARGE
