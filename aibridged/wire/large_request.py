@@ -102,13 +102,13 @@ def read_large_request(
     try:
         request: Head = named(decode_mended(DECODERS[api], reader.head()), model)
         if api not in _CONVERSATION:
-            return facts_of(request)
+            return facts_of(api, request)
         end = yield from reader.end(_CONVERSATION[api])
         said = yield from read_said(outline.source, end.texts, keep)
         return request_facts(api, request, end, said, reader.introduction(_INSTRUCTIONS[api]))
     except (NotJsonError, msgspec.DecodeError, UnicodeDecodeError):
         head = named(_mended_head(api, reader.head()), model)
-        return facts_of(head, anomalies=UNREADABLE_REQUEST)
+        return facts_of(api, head, anomalies=UNREADABLE_REQUEST)
 
 
 def _mended_head(api: WireApi, json: bytes) -> Head:

@@ -114,6 +114,7 @@ _TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
 _MAX_REFERENCE = 4 * 1024  # bytes of what a request names to go on from
 _NO_MODEL = "The request has no model: it must be a string."
 UNREADABLE_REQUEST = ("unreadable_request",)
+_OUTPUT_APIS = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})  # theirs is max_output_tokens
 
 DECODERS: Mapping[WireApi, Any] = {
     WireApi.MESSAGES: msgspec.json.Decoder(Conversation).decode,
@@ -146,10 +147,10 @@ def read_request(api: WireApi, body: bytes, model: str | None = None) -> Request
         elif isinstance(request, Input):
             instructions, items = request.instructions, request.input
         else:
-            return facts_of(request)
+            return facts_of(api, request)
         end = End((items,)) if isinstance(items, str) else end_in(items) if items else End()
     except msgspec.ValidationError:
-        return facts_of(named(read_head(api, body), model), anomalies=UNREADABLE_REQUEST)
+        return facts_of(api, named(read_head(api, body), model), anomalies=UNREADABLE_REQUEST)
     said = said_in(end.texts) if end.texts else SILENT
     return request_facts(api, request, end, said, _introduction(instructions, items))
 
@@ -205,10 +206,11 @@ def request_facts(
     answered = tuple(end.results)
     if said.calls:
         answered = (*said.calls, *answered)[-MAX_RESULTS:]
-    return facts_of(request, said, answered, session, introduction)
+    return facts_of(api, request, said, answered, session, introduction)
 
 
 def facts_of(
+    api: WireApi,
     head: Head,
     said: Said = SILENT,
     answered: tuple[str, ...] = (),
@@ -233,7 +235,7 @@ def facts_of(
         session_id,
         introduction,
         anomalies,
-        max_tokens=_most_tokens(head),
+        max_tokens=_most_tokens(api, head),
         choices=1 if head.n is ABSENT and head.best_of is ABSENT else _choices(head),
     )
     more = _stored(head) if isinstance(head, ResponsesHead) else {}
@@ -244,14 +246,23 @@ def facts_of(
     return msgspec.structs.replace(facts, **more) if more else facts
 
 
-def _most_tokens(head: Head) -> int | None:
-    """The most tokens that may be generated; of several names a provider may heed any."""
+def _most_tokens(api: WireApi, head: Head) -> int | None:
+    """The most tokens that may be generated; of several names a provider may heed any.
+
+    One that isn't the API's own may be ignored: alone it bounds nothing.
+    """
     plain, whole, output = head.max_tokens, head.max_completion_tokens, head.max_output_tokens
+    if api in _OUTPUT_APIS:
+        bounds = is_given(output)
+    else:
+        bounds = is_given(plain) or (api is WireApi.CHAT_COMPLETIONS and is_given(whole))
+    if not bounds:
+        return None
     if whole is ABSENT and output is ABSENT:  # as nearly always
-        return None if plain is ABSENT else _count(plain)
+        return _count(plain)
     counts = [_count(each) for each in (whole, output, plain) if is_given(each)]
     known = [each for each in counts if each is not None]
-    return max(known) if known and len(known) == len(counts) else None
+    return max(known) if len(known) == len(counts) else None
 
 
 def _choices(head: Head) -> int:

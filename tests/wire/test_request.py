@@ -486,28 +486,54 @@ def test_whether_a_response_is_stored_and_answered_later() -> None:
     assert (got.background, got.store) == (False, True)
 
 
+OWN_BOUND = {WireApi.RESPONSES: "max_output_tokens", WireApi.COMPACTION: "max_output_tokens"}
+
+
 @pytest.mark.parametrize("api", DECODERS)
 @pytest.mark.parametrize("padding", ["", "x" * 100_000])
 @pytest.mark.parametrize(
-    ("fields", "max_tokens"),
+    ("own", "others", "max_tokens"),
     [
-        ({"max_tokens": 5}, 5),
-        ({"max_completion_tokens": 0}, 0),
-        ({"max_output_tokens": 999_999_999}, 999_999_999),
-        ({"max_output_tokens": None, "max_tokens": 7}, 7),
-        ({"max_completion_tokens": 7, "max_tokens": 9}, 9),
-        ({"max_completion_tokens": 7, "max_tokens": 9.0}, None),
-        ({"max_tokens": -1}, None),
-        ({"max_tokens": 1.5}, None),
-        ({"max_tokens": "5"}, None),
-        ({"max_tokens": 10**9}, None),
-        ({"max_tokens": [5] * 20_000}, None),
+        (5, {}, 5),
+        (0, {}, 0),
+        (999_999_999, {}, 999_999_999),
+        (7, {"max_completion_tokens": None}, 7),
+        (9, {"max_completion_tokens": 7}, 9),
+        (7, {"max_completion_tokens": 9}, 9),
+        (9.0, {"max_completion_tokens": 7}, None),
+        (-1, {}, None),
+        (1.5, {}, None),
+        ("5", {}, None),
+        (10**9, {}, None),
+        ([5] * 20_000, {}, None),
+        (None, {}, None),
     ],
 )
 def test_how_much_may_be_generated(
-    api: WireApi, padding: str, fields: dict[str, Any], max_tokens: int | None
+    api: WireApi, padding: str, own: object, others: dict[str, Any], max_tokens: int | None
 ) -> None:
+    fields = {OWN_BOUND.get(api, "max_tokens"): own, **others}
     assert facts(api, padding=padding, **fields).max_tokens == max_tokens
+
+
+@pytest.mark.parametrize(
+    ("api", "field"),
+    [
+        (WireApi.MESSAGES, "max_completion_tokens"),
+        (WireApi.MESSAGES, "max_output_tokens"),
+        (WireApi.CHAT_COMPLETIONS, "max_output_tokens"),
+        (WireApi.COMPLETIONS, "max_completion_tokens"),
+        (WireApi.RESPONSES, "max_tokens"),
+        (WireApi.COMPACTION, "max_completion_tokens"),
+    ],
+)
+@pytest.mark.parametrize("padding", ["", "x" * 100_000])
+def test_another_apis_name_alone_bounds_nothing(api: WireApi, field: str, padding: str) -> None:
+    assert facts(api, padding=padding, **{field: 1}).max_tokens is None
+
+
+def test_chat_completions_have_two_names_of_their_own() -> None:
+    assert facts(WireApi.CHAT_COMPLETIONS, max_completion_tokens=3).max_tokens == 3
 
 
 @pytest.mark.parametrize(
