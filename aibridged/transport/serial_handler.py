@@ -126,6 +126,7 @@ class SerialHandler(RequestHandler):
             async with asyncio.timeout(self._lingering_time):
                 while not body.is_eof():
                     await body.readany()
+                    await asyncio.sleep(0)  # as in `body.arriving`
         except TimeoutError:
             return False
         return True

@@ -5,11 +5,14 @@ import pytest
 from aiohttp import web
 
 from aibridged.observe.scope import SCOPE, Scope
+from aibridged.transport.body import arriving
 from aibridged.transport.response import DownstreamResponse
 from aibridged.transport.server import Limits, Server
 from aibridged.transport.upstream_response import UpstreamResponse
 
 PATIENCE_S = 10
+MOST_CHUNKS = 5000
+"""A few milliseconds of them."""
 
 
 class Source:
@@ -92,6 +95,47 @@ async def test_others_have_their_turns_between_requests_that_came_together(conne
     async with connected(handle) as (reader, writer):
         writer.write(post() * 20)
         assert [await answer(reader) for _ in range(20)] == [(200, b"%d" % n) for n in range(20)]
+
+
+def tiny_chunks(count):
+    head = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"1\r\nx\r\n" * count + b"0\r\n\r\n"
+
+
+async def test_others_have_their_turns_within_a_body_of_tiny_chunks(connected):
+    turns, pieces = [], []
+
+    async def handle(request):
+        async for piece in arriving(request, PATIENCE_S):
+            assert len(piece) <= MOST_CHUNKS
+            pieces.append(len(turns))
+            asyncio.get_running_loop().call_soon(turns.append, None)
+        return web.Response(text="hi")
+
+    async with connected(handle) as (reader, writer):
+        writer.write(tiny_chunks(50_000))
+        assert await answer(reader) == (200, b"hi")
+    assert pieces == list(range(len(pieces)))
+
+
+async def test_others_have_their_turns_while_the_rest_of_a_body_is_read(connected):
+    chunks, turns, seen = 200_000, [], []
+
+    def turn():
+        turns.append(None)
+        if len(seen) < 2:
+            asyncio.get_running_loop().call_soon(turn)
+
+    async def handle(request):
+        if not seen:
+            asyncio.get_running_loop().call_soon(turn)
+        seen.append(len(turns))
+        return web.Response(text="hi")
+
+    async with connected(handle) as (reader, writer):
+        writer.write(tiny_chunks(chunks) + post())
+        assert [await answer(reader), await answer(reader)] == [(200, b"hi")] * 2
+    assert seen[1] >= chunks // MOST_CHUNKS
 
 
 async def test_a_response_that_does_not_write_itself_is_written(connected):
