@@ -98,7 +98,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport.get_write_buffer_size():
             self.transport.abort()  # the peer may never read again
         else:
-            self.transport.close()
+            # Within a callback of TLS that would read on, and fail at the peer's own close.
+            self._loop.call_soon(self.transport.close)
 
     def abort(self) -> None:
         if self.transport is not None:

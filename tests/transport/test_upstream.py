@@ -362,6 +362,18 @@ class TestTLS:
         peer.leave()
         assert await whole(answer) == b"hi"
 
+    async def test_the_last_answer_of_a_connection_with_its_end(
+        self, trusting, certified, connect, provider, ask
+    ):
+        upstream = await connect("https://127.0.0.1:{}", ssl=certified)
+        asking = ask(upstream)
+        peer = await provider.peer()
+        await peer.head()
+        peer.writer.write(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        peer.leave()
+        assert await whole(await asking) == b"hi"
+        assert upstream.connections == (0, 0)
+
     async def test_what_is_given_up_ends_at_once(
         self, trusting, certified, connect, provider, ask, connections
     ):
