@@ -355,7 +355,7 @@ def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 def _is_framed(response: UpstreamResponse) -> bool:
     """Whether the transfer coding of the body is chunks alone, which the parser takes off."""
     codings = [
-        value.strip().lower()
+        value.strip(b" \t").lower()
         for name, value in response.headers
         if name.lower() == _TRANSFER_ENCODING
     ]

@@ -174,6 +174,7 @@ NO_ANSWER = {
     "chunks and a length": head(b"Transfer-Encoding: chunked", b"Content-Length: 2"),
     "gzip, then chunks": head(b"Transfer-Encoding: gzip, chunked"),
     "gzip and chunks, apart": head(b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked"),
+    "chunks behind a vertical tab": head(b"Transfer-Encoding: \x0bchunked"),
     "gzip to the end": head(b"Transfer-Encoding: gzip"),
     "a NUL in a header": head(b"X: a\0b", b"Content-Length: 2"),
     "a CR in a header": head(b"X: a\rY: b", b"Content-Length: 2"),
