@@ -90,7 +90,7 @@ def _newest(
         begins = max(begins, wanted.started_after or begins)
         step, steps = _STEPS[by[0]], wanted.limit
         while steps < (ends - begins) // step:
-            since = _TIMES[by[0]].of((ends - steps * step).astimezone(UTC))
+            since = max(begins, _TIMES[by[0]].of((ends - steps * step).astimezone(UTC)))
             page = _first(connection, by, replace(wanted, started_after=since), with_refusals, sort)
             if len(page) == wanted.limit:
                 return page

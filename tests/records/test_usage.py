@@ -1,6 +1,6 @@
 """Token usage in total: on SQLite and on PostgreSQL."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -74,6 +74,19 @@ def test_the_total_is_that_of_all(query, add, store, clock, by):
     assert total(username="u3") == (1, 17, 3)
     assert total(model="m0") == (3, 27, 2)
     assert total(model="none") == (0, 0, 0)
+
+
+def test_a_page_of_hours_begins_where_it_is_asked_to(query, add, clock):
+    for number in range(3):
+        add(model=f"m{number}", username="ann", input=1)
+    clock.advance(10 * 3600)
+    add(model="m0", username="ann", input=1)
+    since = clock.wall() - timedelta(hours=2)
+    clock.advance(10 * 3600)
+    add(model="m0", username="ann", input=1)
+    by = [UsageBy.HOUR, UsageBy.MODEL]
+    wanted = Filter(started_after=since, limit=3)
+    assert [each.by["hour"][11:13] for each in query.usage(by, wanted)] == ["20", "10"]
 
 
 @pytest.fixture
