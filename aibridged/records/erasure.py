@@ -163,7 +163,9 @@ class Erasure:
         # One row a day and reason: a year has thousands.
         self._paced(partial(_run, refusals.delete().where(refusals.c.user_id == initiator)))
         spent = spend.c.subject == user_subject(initiator)
-        self._paced(partial(_run, spend.delete().where(spent)))
+        self._paced(partial(_run, spend.delete().where(spent, spend.c.reserved_nanos == 0)))
+        # What is open will release the rest.
+        self._paced(partial(_run, spend.update().where(spent).values(spent_nanos=0)))
         usual = usual_costs.c.initiator_id == initiator
         self._paced(partial(_run, usual_costs.delete().where(usual)))
 
@@ -266,5 +268,5 @@ def _rows(statement: sa.Select[Any], connection: sa.Connection) -> Sequence[sa.R
     return connection.execute(statement).all()
 
 
-def _run(statement: sa.Delete, connection: sa.Connection) -> None:
+def _run(statement: sa.Delete | sa.Update, connection: sa.Connection) -> None:
     connection.execute(statement)

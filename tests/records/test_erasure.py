@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.core.budget_alerts import Alert
+from aibridged.core.budgets import Check, user_subject
 from aibridged.records import refusals, schema
 from aibridged.records.budget_alerts import AlertStore
 from aibridged.records.database import DatabaseError
@@ -14,6 +15,7 @@ from aibridged.records.facts import (
     InterceptionEnd,
     ModelThoughtRecord,
     Outcome,
+    Reservation,
     StoredObjectRecord,
     UserPromptRecord,
 )
@@ -214,6 +216,32 @@ def test_what_stays_open_is_left_whole(erasure, record, add, clock):
     assert 5 <= clock.monotonic() - began < 8
     assert erasure.count(ALICE) == (1, 1, 0, 0, 0, 0, 1)
     assert erasure.initiators("alice") == [ALICE], "it can be erased later"
+
+
+def test_what_stays_open_keeps_its_reservation(database, erasure, store, new_start, clock):
+    subject = user_subject(ALICE)
+    reserved = Reservation(amount=5, checks=(Check(subject, clock.wall().date(), 100),))
+    begun = [new_start(initiator_id=ALICE, reservation=reserved) for _ in range(2)]
+    store.write(begun, [])
+    ends = [
+        InterceptionEnd(
+            interception_id=start.id,
+            ended_at=start.started_at,
+            outcome=Outcome.COMPLETED,
+            cost_nanos=3,
+            cost_label="exact",
+        )
+        for start in begun
+    ]
+    store.write([], ends[:1])
+    erasure.erase(ALICE, 0, 5)
+    spent = database.row(schema.spend, subject=subject)
+    assert (spent["spent_nanos"], spent["reserved_nanos"]) == (0, 5)
+    store.write([], ends[1:])
+    spent = database.row(schema.spend, subject=subject)
+    assert (spent["spent_nanos"], spent["reserved_nanos"]) == (3, 0)
+    erasure.erase(ALICE, 0, 5)
+    assert database.rows(schema.spend, subject=subject) == []
 
 
 def test_it_goes_on_for_what_a_daemon_still_admits(erasure, clock, add, meanwhile):
