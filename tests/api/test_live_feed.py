@@ -8,12 +8,14 @@ from datetime import timedelta
 import pytest
 
 from aibridged.api.live_feed import (
+    EACH_S,
     HEARTBEAT_S,
     LIFETIME_S,
     MAX_BEHIND,
     MAX_SHOWN,
     MAX_WATCHERS,
     MAX_WATCHERS_EACH,
+    TICK_S,
     LiveFeed,
 )
 from aibridged.api.live_others import AT_ONCE
@@ -233,3 +235,25 @@ async def test_a_look_at_many_leaves_the_loop_to_others(active, clock, slices, m
     feed = LiveFeed(active, clock, slices)
     steps = sum(1 for _ in feed._tell({None}, ()))
     assert steps >= 4
+
+
+async def test_many_are_looked_at_less_often(active, clock, slices, monkeypatch):
+    """So that watching them takes a bounded share of a core."""
+    pauses = []
+
+    async def rest(seconds):
+        pauses.append(seconds)
+        await turn(0)
+
+    turn = asyncio.sleep
+    feed = LiveFeed(active, clock, slices)
+    monkeypatch.setattr("aibridged.api.live_feed.asyncio.sleep", rest)
+    start(active, "first", ANN)
+    messages = feed.watch("ann", None)
+    await told(messages)
+    for number in range(1999):
+        start(active, f"{number}", ANN)
+    await told(messages)
+    assert TICK_S in pauses
+    assert max(pauses) == pytest.approx(2000 * EACH_S)
+    await feed.close()
