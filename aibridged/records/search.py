@@ -22,7 +22,7 @@ from aibridged.records.session_rows import Key, key_of, keys_of, others
 from aibridged.records.storable import storable
 from aibridged.records.viewer import Viewer
 
-WORK_S = 0.25
+WORK_S = 0.2
 """How long a page is searched for."""
 MAX_TEXT = 256
 """Characters of a text that is searched for."""
