@@ -5,18 +5,29 @@ import json
 import os
 import signal
 import socket
+from contextlib import contextmanager
 
 import aiohttp
 
 
-async def hears(listening, beginning):
+@contextmanager
+def listening_at(path):
+    """What comes for the service manager: the system keeps few messages, so all are taken."""
+    messages, loop = asyncio.Queue(), asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.setblocking(False)
+        loop.add_reader(manager, lambda: messages.put_nowait(manager.recv(4096).decode()))
+        yield messages
+        loop.remove_reader(manager)
+
+
+async def hears(messages, beginning):
     """The next message to the service manager that begins so."""
-    loop = asyncio.get_running_loop()
     async with asyncio.timeout(30):
-        while True:
-            message = (await loop.sock_recv(listening, 4096)).decode()
-            if message.startswith(beginning):
-                return message
+        while not (message := await messages.get()).startswith(beginning):
+            pass
+    return message
 
 
 async def problems(group, count):
@@ -32,9 +43,7 @@ async def problems(group, count):
 async def test_it_is_one_daemon(start_group, tmp_path):
     settings, log = tmp_path / "settings.yaml", tmp_path / "log.json"
     settings.write_text("aibridge: {rate_limit: 1000}\n")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
-        manager.setblocking(False)
+    with listening_at(tmp_path / "notify") as manager:
         group = await start_group(
             "--config",
             str(settings),
