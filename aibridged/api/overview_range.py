@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from aibridged.api.filters import BadFilterError
 from aibridged.records.query_results import Filter, UsageBy
-from aibridged.records.usage_spans import DAYS, HOUR, HOURS, MONTHS, hour_of
+from aibridged.records.usage_parts import TIMES
+from aibridged.records.usage_spans import HOUR, hour_of
 
 MAX_DAYS = 400
 """Of a range."""
 _HOURLY, _DAILY = timedelta(days=3), timedelta(days=184)
 """The longest ranges that have a point for each hour, or each day; others have one for a month."""
-_SPANS = {UsageBy.HOUR: HOURS, UsageBy.DAY: DAYS, UsageBy.MONTH: MONTHS}
 _DAY = timedelta(days=1)
 
 
@@ -41,7 +41,7 @@ class Range(NamedTuple):
     @property
     def times(self) -> Sequence[datetime]:
         """When each hour, day or month begins."""
-        of = _SPANS[self.step]
+        of = TIMES[self.step]
         return [*of.between(of.of(self.start), self.end)]
 
     @property

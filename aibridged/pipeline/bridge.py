@@ -18,7 +18,7 @@ from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.failure import error_fields, of_response, redacted
 from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.pipeline.start_records import prompt_record, start_metadata
-from aibridged.pipeline.storing import STORED_APIS, Storing, background_records
+from aibridged.pipeline.storing import Storing, background_records
 from aibridged.pipeline.trace import RequestTrace
 from aibridged.prices.pricing import Pricing
 from aibridged.records.facts import (
@@ -41,7 +41,7 @@ from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.truncation import Truncator
 from aibridged.wire.clients import USER_AGENT
-from aibridged.wire.facts import RUNNING, ResponseFacts, TokenUsage
+from aibridged.wire.facts import RESPONSES_APIS, RUNNING, ResponseFacts, TokenUsage
 from aibridged.wire.usage_sums import together
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Bridge:
         interception = Interception(start, began, self._recorder, self._clock, trace, bill)
         # With a key of their own a caller is shown what that key may see, whoever made it.
         is_shared = credential.kind is CredentialKind.CENTRALIZED
-        if route.api in STORED_APIS and facts.store and (is_shared or facts.background):
+        if route.api in RESPONSES_APIS and facts.store and (is_shared or facts.background):
             interception.store(Storing(self._stored, start, background=facts.background))
         context.scope.interception_id = start.id
         if trace is not None:

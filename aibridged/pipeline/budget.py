@@ -12,7 +12,7 @@ from functools import partial
 from aiohttp import web
 
 from aibridged.core.auth import CredentialKind, sent_secrets
-from aibridged.core.budgets import NO_CAPS, Caps, Standing, admits, standings
+from aibridged.core.budgets import NO_CAPS, Cap, Caps, Check, Standing, admits, standings
 from aibridged.core.estimates import Ask, Model, Session
 from aibridged.core.prices import RateCard, tier_of
 from aibridged.core.targets import shown_path
@@ -28,9 +28,8 @@ from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.records.facts import Reservation
 from aibridged.records.jobs import BudgetExceededError
 from aibridged.transport.request import Replacement
-from aibridged.wire.facts import WireApi
+from aibridged.wire.facts import RESPONSES_APIS, WireApi
 
-_RESPONSES = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
 _DENY, _ALLOW = "deny", "allow"
 _PROVIDERS_GO = Replacement(PROVIDERS_OWN)
 
@@ -82,7 +81,7 @@ def stage(components: Components, handler: Handler) -> Handler:
                 amount=amount or 0, checks=checks, charged_to=found.charged_to
             )
         if caps:
-            context.on_recorded = partial(admitted, context, found, at, api)
+            context.on_recorded = partial(admitted, context, caps, checks, at, api)
         try:
             return await handler(context)
         except BudgetExceededError as error:
@@ -96,15 +95,16 @@ def stage(components: Components, handler: Handler) -> Handler:
 
     def admitted(
         context: RequestContext,
-        caps: Caps,
+        caps: tuple[Cap, ...],
+        checks: tuple[Check, ...],
         at: datetime,
         api: WireApi,
         amounts: tuple[int, ...],
     ) -> None:
         """Have the answer tell how the limits stand, and note it for the next request."""
-        for cap, check, used in zip(caps.caps, caps.checks(at), amounts, strict=True):
+        for cap, check, used in zip(caps, checks, amounts, strict=True):
             note(cap.limit, cap.subject, check.since, used, cap.nanos, False)
-        found = standings(caps.caps, amounts, at)
+        found = standings(caps, amounts, at)
         if shares is not None:
             actor, fullest = context.actor, found[0]
             shares.note(actor.id, actor.api_key_id, fullest.percent, fullest.resets_at - at)
@@ -135,7 +135,7 @@ def stage(components: Components, handler: Handler) -> Handler:
 def _headers(api: WireApi, found: list[Standing]) -> RawHeaders:
     if api is WireApi.MESSAGES:
         return unified_headers(found[0])
-    return codex_headers(found) if api in _RESPONSES else ()
+    return codex_headers(found) if api in RESPONSES_APIS else ()
 
 
 def _shown(context: RequestContext) -> str:

@@ -22,11 +22,12 @@ from aibridged.pipeline.bill import Bill
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.failure import of_response, redacted
-from aibridged.pipeline.storing import OUTCOMES, STORED_APIS, background_records
+from aibridged.pipeline.storing import OUTCOMES, background_records
 from aibridged.records.facts import Outcome, StoredObjectRecord
 from aibridged.records.ids import made_at
 from aibridged.records.lookups import LookupFailedError
 from aibridged.records.stored_objects import Maker
+from aibridged.wire.facts import RESPONSES_APIS
 from aibridged.wire.splice import Fields, UnsplittableError
 
 _ERRORS = 400
@@ -41,14 +42,14 @@ def stage(components: Components, handler: Handler) -> Handler:
 
     def ownership(context: RequestContext) -> Awaitable[web.StreamResponse]:
         route = context.route
-        is_read_so = (route.api or route.refers) in STORED_APIS
+        is_read_so = (route.api or route.refers) in RESPONSES_APIS
         if not is_read_so and route.about is None and route.makes is None:
             return handler(context)  # at once: most routes have nothing to do with it
         return among_owners(context)
 
     async def among_owners(context: RequestContext) -> web.StreamResponse:
         route, maker = context.route, None
-        if route.reads in STORED_APIS:
+        if route.reads in RESPONSES_APIS:
             for id, missing in _referred(context):
                 await owned(context, id, missing)
         if route.about is not None:

@@ -17,10 +17,7 @@ from aibridged.records.facts import (
 )
 from aibridged.records.response_records import told_once
 from aibridged.records.stored_objects import StoredObjects
-from aibridged.wire.facts import ResponseFacts, WireApi
-
-STORED_APIS = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
-"""The APIs whose responses a provider stores, and whose requests may go on from stored ones."""
+from aibridged.wire.facts import ResponseFacts
 
 _CANCELLED = "cancelled"
 

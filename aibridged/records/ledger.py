@@ -19,13 +19,11 @@ from aibridged.core.budgets import Check, admits, user_subject
 from aibridged.records.facts import BackgroundRecord, InterceptionEnd, InterceptionStart
 from aibridged.records.jobs import Admission, BudgetExceededError
 from aibridged.records.rows import is_charged
-from aibridged.records.statements import Statement, Statements
+from aibridged.records.statements import ISO_DAY, Statement, Statements
 from aibridged.wire.facts import RUNNING
 
 _BYOK = CredentialKind.BYOK
 _MAX_OPEN = 20_000
-_NOBODY: tuple[str, ...] = ()
-_ISO_DAY = len("2026-12-01")
 
 LOCK_LEDGER = """
 SELECT pg_advisory_xact_lock(1768055396, place) FROM (
@@ -241,7 +239,7 @@ class Ledger:
                 others.append(end)
                 continue
             cost = end.cost_nanos if start.credential_kind != _BYOK else None
-            reserved, charged_to = 0, _NOBODY
+            reserved, charged_to = 0, tuple[str, ...]()
             if (reservation := start.reservation) is not None:
                 reserved, charged_to = reservation.amount, reservation.charged_to
             if cost or reserved:
@@ -302,7 +300,7 @@ class _Used:
     def __init__(self, rows: Iterable[tuple[str, int | None]]) -> None:
         self._since: dict[str, dict[str, int]] = {}
         for key, amount in rows:
-            self._since.setdefault(key[_ISO_DAY:], {})[key[:_ISO_DAY]] = int(amount or 0)
+            self._since.setdefault(key[ISO_DAY:], {})[key[:ISO_DAY]] = int(amount or 0)
 
     def add(self, subject: str, day: str, amount: int) -> None:
         """Add to a subject's amount of a day."""

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from aibridged.observe.descriptors import is_shortage
 from aibridged.observe.stamps import Stamps
 from aibridged.records.scrubbing import REQUEST, empty_log
+from aibridged.records.statements import ISO_DAY
 
 # Takes the write lock at once, so that waiting for it happens here and not half-way.
 _BEGIN = "BEGIN IMMEDIATE"
@@ -24,8 +25,6 @@ _FRAME_BYTES = 4096 + 24
 CHECKPOINT_PATIENCE_MS = 10
 """Longer than a transaction of the token store takes, and short for a request that waits."""
 
-
-_ISO_DAY = len("2026-01-01")
 
 _NOTHING: dict[None, None] = {}
 
@@ -118,7 +117,7 @@ class SqliteBackend:
         return self._connection.execute(sql, parameters).rowcount
 
     def day(self, stored: str) -> str:
-        return stored[:_ISO_DAY]
+        return stored[:ISO_DAY]
 
     def lock_ledger(self, subjects: Sequence[str], interceptions: Sequence[str]) -> None:
         """No-op: the transaction has the write lock."""

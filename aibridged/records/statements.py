@@ -23,6 +23,8 @@ from aibridged.records.schema import (
 )
 from aibridged.wire.facts import RUNNING
 
+ISO_DAY = len("2026-12-01")
+"""Characters of a day, with which each of the texts of `used` begins."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -232,12 +234,16 @@ _RESERVED_OF = sa.select(interceptions.c.id).where(
 def _is_one_of(column: sa.Column[Any], texts: str, dialect: str) -> sa.ColumnElement[bool]:
     """Whether the column is one of the texts of a parameter; see `Statements.list_of`."""
     if dialect == "sqlite":
-        each = sa.func.json_each(sa.bindparam(texts, type_=sa.Text))
-        return column.in_(sa.select(sa.column("value")).select_from(each))
+        return column.in_(sa.select(_each_of(texts).c.value))
     from sqlalchemy.dialects.postgresql import ARRAY
 
     array = ARRAY(sa.Uuid(as_uuid=False) if column.name == "id" else sa.Text)
     return column == sa.any_(sa.bindparam(texts, type_=array))
+
+
+def _each_of(texts: str) -> sa.TableValuedAlias:
+    """SQLite's rows of the texts of a parameter."""
+    return sa.func.json_each(sa.bindparam(texts, type_=sa.Text)).table_valued("value")
 
 
 def _charges(dialect: str) -> sa.Select[Any]:
@@ -258,22 +264,19 @@ def _charges(dialect: str) -> sa.Select[Any]:
 def _used(dialect: str) -> sa.Select[Any]:
     """What subjects have spent and reserved since a day: each is asked for by day and subject in
     one text, as `ledger` joins them."""
-    texts = "checks"
     if dialect == "sqlite":
-        each = sa.func.json_each(sa.bindparam(texts, type_=sa.Text)).table_valued("value")
+        each = _each_of("checks")
     else:
         from sqlalchemy.dialects.postgresql import ARRAY
 
-        array = sa.bindparam(texts, type_=ARRAY(sa.Text))
+        array = sa.bindparam("checks", type_=ARRAY(sa.Text))
         each = sa.func.unnest(array).table_valued("value").render_derived()
-    day, subject = sa.func.substr(each.c.value, 1, _DAY), sa.func.substr(each.c.value, _DAY + 1)
+    day = sa.func.substr(each.c.value, 1, ISO_DAY)
+    subject = sa.func.substr(each.c.value, ISO_DAY + 1)
     since = day if dialect == "sqlite" else sa.cast(day, sa.Date)
     amount = sa.func.sum(spend.c.spent_nanos + spend.c.reserved_nanos)
     total = sa.select(amount).where(spend.c.subject == subject, spend.c.day >= since)
     return sa.select(each.c.value, total.scalar_subquery())
-
-
-_DAY = len("2026-12-01")
 
 
 _PRUNE_SPEND = sa.delete(spend).where(spend.c.day < sa.bindparam("before", type_=sa.Date))

@@ -13,14 +13,10 @@ from aibridged.records.extent import record_begins, record_ends
 from aibridged.records.filters import group_members, groups, resolved
 from aibridged.records.query_results import Filter, Usage, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS
-from aibridged.records.usage_parts import INITIATOR, INTERCEPTIONS, NONE, Parts, key_of
+from aibridged.records.usage_parts import INITIATOR, INTERCEPTIONS, NONE, TIMES, Parts, key_of
 from aibridged.records.usage_refusals import counts_refusals, refused
-from aibridged.records.usage_spans import DAYS, HOUR, MONTHS
 from aibridged.records.usage_sums import SUMS
 
-_TIMES = {UsageBy.MONTH: MONTHS, UsageBy.DAY: DAYS, UsageBy.HOUR: DAYS}
-"""The spans that are read whole, of each dimension that is a time."""
-_STEPS = {UsageBy.MONTH: MONTHS.longest, UsageBy.DAY: DAYS.longest, UsageBy.HOUR: HOUR}
 _MORE = 4
 """If a time has too few totals for a page, so many times as much is looked at."""
 _TOKENS = "tokens"
@@ -46,7 +42,7 @@ def find_usage(
     most tokens are first, and times newest first.
     """
     with_refusals = counts_refusals(by, wanted)
-    find = _newest if by and by[0] in _TIMES and sort in (None, by[0]) else _first
+    find = _newest if by and by[0] in TIMES and sort in (None, by[0]) else _first
     totals = find(connection, by, wanted, with_refusals, sort)
     if not by and totals:
         return totals, totals[0]
@@ -65,7 +61,7 @@ def _first(
     """The page of those that are first."""
     parts = Parts(connection, by, resolved(connection, wanted))
     among = None
-    if len(by) > 1 and not _TIMES.keys().isdisjoint(by):
+    if len(by) > 1 and not TIMES.keys().isdisjoint(by):
         # They are many, of which a page has few: PostgreSQL would sum up all of them on disk.
         numbers = (_TOKENS, *_SORTED_BY.get(sort, (sort,) if sort in COUNTS else ()))
         found = summed(parts, by, wanted, numbers, with_refusals=with_refusals).subquery()
@@ -88,9 +84,10 @@ def _newest(
     if begins is not None and ends is not None:
         ends = min(ends, wanted.started_before or ends)
         begins = max(begins, wanted.started_after or begins)
-        step, steps = _STEPS[by[0]], wanted.limit
-        while steps < (ends - begins) // step:
-            since = max(begins, _TIMES[by[0]].of((ends - steps * step).astimezone(UTC)))
+        span, steps = TIMES[by[0]], wanted.limit
+        while steps < (ends - begins) // span.longest:
+            # Not before `begins`: at least a whole one is left out.
+            since = span.of((ends - steps * span.longest).astimezone(UTC))
             page = _first(connection, by, replace(wanted, started_after=since), with_refusals, sort)
             if len(page) == wanted.limit:
                 return page
@@ -115,7 +112,7 @@ def _order(
     found: sa.Subquery, by: Sequence[UsageBy], sort: str | None
 ) -> Iterator[sa.ColumnElement[Any]]:
     if sort is None:
-        if by and by[0] in _TIMES:
+        if by and by[0] in TIMES:
             yield _in_order(found, by[0])
     elif sort in by:
         yield _in_order(found, UsageBy(sort))
@@ -128,7 +125,7 @@ def _order(
 
 def _in_order(found: sa.Subquery, by: UsageBy) -> sa.ColumnElement[Any]:
     column = found.c[by.value]
-    return column.desc() if by in _TIMES else column.asc()
+    return column.desc() if by in TIMES else column.asc()
 
 
 def _number(found: sa.Subquery, name: str) -> sa.ColumnElement[Any]:

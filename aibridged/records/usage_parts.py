@@ -106,13 +106,10 @@ _KEYS: Mapping[UsageBy, Callable[[_Source], sa.ColumnElement[Any]]] = {
     UsageBy.HOUR: lambda of: _hour(of.at),
 }
 
-_TIMES = {
-    MONTHS.longest: UsageBy.MONTH,
-    DAYS.longest: UsageBy.DAY,
-    HOURS.longest: UsageBy.HOUR,
-}
-"""The dimension of which a span of this length is one value."""
-_FEW = {*_TIMES.values(), UsageBy.MODEL, UsageBy.PROVIDER, UsageBy.CLIENT}
+TIMES = {UsageBy.MONTH: MONTHS, UsageBy.DAY: DAYS, UsageBy.HOUR: HOURS}
+"""The dimensions that are times, and of which length one value is."""
+_OF_LENGTH = {span.longest: by for by, span in TIMES.items()}
+_FEW = {*TIMES, UsageBy.MODEL, UsageBy.PROVIDER, UsageBy.CLIENT}
 """Dimensions by which a span has much fewer totals than rows."""
 
 _Conditions = Sequence[sa.ColumnElement[bool]]
@@ -145,7 +142,7 @@ class Parts:
         # What is open is soon found, and few.
         if UsageBy.SESSION in by or others or wanted.status == "open":
             return ()
-        longest = min((length for length, time in _TIMES.items() if time in by), default=None)
+        longest = min((TIMES[each].longest for each in by if each in TIMES), default=None)
         whole = _SUMMARIES[MONTHS]
         asked = (*self._keys(whole), *self._where(whole, (None, None)))
         needed = {
@@ -188,7 +185,7 @@ class Parts:
         where = [*self._where(source, (run.start, run.end))]
         if least is not None:
             where.append(numbers[least] > 0)
-        own = _TIMES.get(run.span.longest)
+        own = _OF_LENGTH[run.span.longest]
         if own not in self._by or not _FEW.issuperset(self._by):
             return sa.select(*keys, *_labelled(numbers)).where(*where)
         # By the time itself, which rows are in the order of, before all of them get its text.

@@ -26,6 +26,10 @@ class WireApi(StrEnum):
     STORED_RESPONSES = "stored_responses"
 
 
+RESPONSES_APIS = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
+"""Those of the Responses API, whose responses a provider stores and whose requests may go on from
+stored ones."""
+
 RUNNING = frozenset({"queued", "in_progress"})
 """The statuses of a response in the background that will have another one."""
 

@@ -13,7 +13,7 @@ import msgspec
 from aibridged.wire.bounds import ABSENT, UNREADABLE, is_given
 from aibridged.wire.conversation import MAX_RESULTS, End, decode_text, end_in
 from aibridged.wire.envelopes import SILENT, Said, said_in
-from aibridged.wire.facts import RequestFacts, WireApi
+from aibridged.wire.facts import RESPONSES_APIS, RequestFacts, WireApi
 from aibridged.wire.splice import Fields, UnsplittableError
 from aibridged.wire.usage import word
 
@@ -114,7 +114,6 @@ _TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
 _MAX_REFERENCE = 4 * 1024  # bytes of what a request names to go on from
 _NO_MODEL = "The request has no model: it must be a string."
 UNREADABLE_REQUEST = ("unreadable_request",)
-_OUTPUT_APIS = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})  # theirs is max_output_tokens
 
 DECODERS: Mapping[WireApi, Any] = {
     WireApi.MESSAGES: msgspec.json.Decoder(Conversation).decode,
@@ -252,7 +251,7 @@ def _most_tokens(api: WireApi, head: Head) -> int | None:
     One that isn't the API's own may be ignored: alone it bounds nothing.
     """
     plain, whole, output = head.max_tokens, head.max_completion_tokens, head.max_output_tokens
-    if api in _OUTPUT_APIS:
+    if api in RESPONSES_APIS:
         bounds = is_given(output)
     else:
         bounds = is_given(plain) or (api is WireApi.CHAT_COMPLETIONS and is_given(whole))
