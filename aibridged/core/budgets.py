@@ -134,16 +134,15 @@ def subject_of(limit: Limit) -> str | None:
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What is spent and reserved of a cap in the present period, which ends at `resets_at`."""
+    """What is spent and reserved of a cap in the present period, which ends at `resets_at`.
+
+    `percent` of the cap are used; 100 of a cap of nothing.
+    """
 
     cap: Cap
     used: int
     resets_at: datetime
-
-    @property
-    def percent(self) -> float:
-        """How much of the cap is used; 100 of a cap of nothing."""
-        return self.used * 100 / self.cap.nanos if self.cap.nanos else 100.0
+    percent: float
 
     def blocks(self, amount: int) -> bool:
         """Whether a request that may cost so many nano-dollars is over the cap."""
@@ -162,9 +161,11 @@ def admits(cap: int, used: int, amount: int) -> bool:
 
 def standings(caps: Iterable[Cap], used: Iterable[int], at: datetime) -> list[Standing]:
     """How caps stand at that time, the fullest first."""
-    found = [
-        Standing(cap, amount, cap.period.reset(at)) for cap, amount in zip(caps, used, strict=True)
-    ]
+    day = at.date()
+    found = []
+    for cap, amount in zip(caps, used, strict=True):
+        percent = amount * 100 / cap.nanos if cap.nanos else 100.0
+        found.append(Standing(cap, amount, _bounds(cap.limit.period, day)[1], percent))
     if len(found) > 1:
         found.sort(key=_percent, reverse=True)
     return found

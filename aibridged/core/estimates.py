@@ -13,7 +13,9 @@ request that is refused teaches nothing, a refusal brings the output nearer to t
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+import msgspec
 
 from aibridged.core.prices import (
     STANDARD,
@@ -42,7 +44,7 @@ _V = TypeVar("_V")
 _DECAY = 32  # each answer brings the most of before so many times nearer to its own
 
 
-class Model(NamedTuple):
+class Model(msgspec.Struct, frozen=True, gc=False):
     """A model at a provider, in the tier that is asked for."""
 
     provider: str
@@ -50,7 +52,7 @@ class Model(NamedTuple):
     tier: str = STANDARD
 
 
-class Session(NamedTuple):
+class Session(msgspec.Struct, frozen=True, gc=False):
     """A person's session with a model."""
 
     user_id: str
@@ -58,7 +60,7 @@ class Session(NamedTuple):
     model: Model
 
 
-class Ask(NamedTuple):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """A request: `size` is that of its body, in bytes; `session` is None where it tells of none.
 
     `max_tokens` may be generated for each of `choices`. `continues` is the id of the response or
@@ -73,7 +75,7 @@ class Ask(NamedTuple):
     continues: str | None = None
 
 
-class _Spent(NamedTuple):
+class _Spent(msgspec.Struct, frozen=True, gc=False):
     """What the input of a request has cost, and the size of its body."""
 
     nanos: int
@@ -100,10 +102,11 @@ class Estimates:
 
     def worst(self, card: RateCard, ask: Ask) -> int | None:
         """Nano-dollars; None where the card lacks a price."""
-        size, most = ask.size, self._outputs.get(ask.model, FIRST_OUTPUT)
-        if ask.max_tokens is not None:
-            most = min(most, ask.max_tokens)
-        output = most * min(ask.choices, MAX_CHOICES)
+        size, output = ask.size, self._outputs.get(ask.model, FIRST_OUTPUT)
+        if ask.max_tokens is not None and ask.max_tokens < output:
+            output = ask.max_tokens
+        if ask.choices > 1:
+            output *= min(ask.choices, MAX_CHOICES)
         given = min(-(-size // BYTES_A_TOKEN), MAX_INPUT)
         known = None
         if ask.continues is not None:

@@ -113,8 +113,9 @@ def stage(components: Components, handler: Handler) -> Handler:
     def estimate(context: RequestContext, ask: Ask, at: datetime) -> int | None:
         """What the request may cost, by the first card that tells, which then learns from it."""
         book = pricing.book
-        provider, name, _ = ask.model
-        for card in (book.card(provider, name, at), book.unpriced) if book is not None else ():
+        if book is None:
+            return None
+        for card in (book.card(ask.model.provider, ask.model.name, at), book.unpriced):
             amount = None if card is None else estimates.worst(card, ask)
             if card is not None and amount is not None:
                 context.at_end(partial(learn, context, card, ask))
@@ -126,7 +127,8 @@ def stage(components: Components, handler: Handler) -> Handler:
         answer = interception.answer if interception is not None else None
         usage = answer.usage if answer is not None else None
         if answer is not None and usage is not None and not usage.partial:
-            ids = answer.response_id, context.facts.conversation
+            is_stored = context.route.api in RESPONSES_APIS
+            ids = (answer.response_id, context.facts.conversation) if is_stored else ()
             estimates.learn(card, ask, usage, ids)
 
     return budget

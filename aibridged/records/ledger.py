@@ -6,11 +6,14 @@ transaction that writes the start or the end, so whatever becomes of a daemon, t
 what the rows do. An end is charged by its difference from what the row says, and so it may be
 written again.
 
+What subjects have used is remembered from one transaction to the next, as long as nobody else has
+committed anything: that is for SQLite, where hardly anybody does.
+
 All counts for the day (in UTC) on which the interception started. Requests with a caller's own key
 count for nobody.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
@@ -19,11 +22,12 @@ from aibridged.core.budgets import Check, admits, user_subject
 from aibridged.records.facts import BackgroundRecord, InterceptionEnd, InterceptionStart
 from aibridged.records.jobs import Admission, BudgetExceededError
 from aibridged.records.rows import is_charged
-from aibridged.records.statements import ISO_DAY, Statement, Statements
+from aibridged.records.statements import Statement, Statements
 from aibridged.wire.facts import RUNNING
 
 _BYOK = CredentialKind.BYOK
 _MAX_OPEN = 20_000
+_MAX_USED = 20_000
 
 LOCK_LEDGER = """
 SELECT pg_advisory_xact_lock(1768055396, place) FROM (
@@ -57,6 +61,10 @@ class Connection(Protocol):
     shares_ledger: bool
     """Whether other daemons may use the counters at the same time."""
 
+    def was_changed(self) -> bool:
+        """Whether anybody else may have committed since this was asked; in a transaction."""
+        ...
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]: ...
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None: ...
@@ -79,7 +87,7 @@ class _Charge:
         self,
         initiator: str,
         charged_to: Sequence[str],
-        day: str,
+        day: date,
         kind: str,
         cost: int | None = None,
         reserved: int | None = None,
@@ -105,7 +113,8 @@ class Ledger:
         self._sql = sql
         self._open: dict[str, InterceptionStart] = {}
         self._begun: Sequence[InterceptionStart] = ()
-        self._added: dict[tuple[str, str], list[int]] = {}
+        self._added: dict[tuple[str, date], list[int]] = {}
+        self._used = _Used()
 
     def begin(
         self,
@@ -116,6 +125,9 @@ class Ledger:
         """Lock all that the transaction is going to read and to change."""
         self._added = {}
         self._begun = ()
+        used = self._used
+        if used and (self._connection.was_changed() or len(used) > _MAX_USED):
+            used.clear()
         if not self._connection.shares_ledger:
             return
         subjects = {each for start in starts for each in _subjects(start)}
@@ -151,20 +163,15 @@ class Ledger:
     ) -> dict[str, Admission]:
         """Reserve for each start that has a reservation, in their order, if its checks allow.
 
-        Where it `is_first`, none of them was written before, but for other processes'.
+        Where it `is_first`, none of them was written before.
         """
         asking = [start for start in starts if start.reservation is not None]
         if not asking:
             return {}
-        used = self._read_used(asking)
-        for (subject, day), added in self._added.items():
-            used.add(subject, day, sum(added))
+        self._read_used(asking)
         # A batch whose commit was not confirmed may be written again.
-        known = [start.id for start in asking if not is_first or start.recorder_id is not None]
-        present = dict(self._read_charges(known)) if known else ()
-        return {
-            start.id: self._admit(start, used, is_there=start.id in present) for start in asking
-        }
+        present = () if is_first else dict(self._read_charges([start.id for start in asking]))
+        return {start.id: self._admit(start, is_there=start.id in present) for start in asking}
 
     def started(self, starts: Sequence[InterceptionStart]) -> None:
         """Remember the rows that have been inserted."""
@@ -172,7 +179,7 @@ class Ledger:
 
     def release(self, interceptions: Sequence[str]) -> None:
         """Release what is reserved for these; what they have cost stays."""
-        self._added = {}
+        self.begin((), (), ())
         self._connection.lock_ledger((), interceptions)
         for charge in self._charges(interceptions).values():
             self._charge(charge, charge.cost)
@@ -180,7 +187,11 @@ class Ledger:
 
     def write(self) -> None:
         """Write the counters."""
-        if rows := [(*key, *added) for key, added in self._added.items() if any(added)]:
+        if rows := [
+            (subject, day.isoformat(), *added)
+            for (subject, day), added in self._added.items()
+            if any(added)
+        ]:
             self._connection.execute_many(self._sql.count_spend.sql, rows)
 
     def keep(self) -> None:
@@ -189,24 +200,28 @@ class Ledger:
             self._open[start.id] = start
         self._begun = ()
 
-    def forget(self) -> None:
-        """Forget which rows are open: another daemon may have closed them."""
-        self._open.clear()
+    def roll_back(self) -> None:
+        """The transaction is rolled back: it may have charged or reserved something."""
+        self._used.clear()
 
-    def _admit(self, start: InterceptionStart, used: "_Used", *, is_there: bool) -> Admission:
+    def forget(self) -> None:
+        """Forget everything: another daemon may have written meanwhile."""
+        self._open.clear()
+        self._used.clear()
+
+    def _admit(self, start: InterceptionStart, *, is_there: bool) -> Admission:
         reservation = start.reservation
         assert reservation is not None
         amount, checks = reservation.amount, reservation.checks
-        amounts = tuple(used.of(check) for check in checks)
+        amounts = self._used.of(checks)
         if is_there:
             return amounts
         for spent, check in zip(amounts, checks, strict=True):
             if not admits(check.cap, spent, amount):
                 return BudgetExceededError(amounts)
         if amount:
-            day = start.started_at.date().isoformat()
+            day = start.started_at.date()
             for subject in _subjects(start):
-                used.add(subject, day, amount)
                 self._add(subject, day, 0, amount)
         return amounts
 
@@ -219,10 +234,11 @@ class Ledger:
             for subject in charge.subjects:
                 self._add(subject, charge.day, spent, -released)
 
-    def _add(self, subject: str, day: str, spent: int, reserved: int) -> None:
+    def _add(self, subject: str, day: date, spent: int, reserved: int) -> None:
         added = self._added.setdefault((subject, day), [0, 0])
         added[0] += spent
         added[1] += reserved
+        self._used.add(subject, day, spent + reserved)
 
     def _settle_open(self, ends: Sequence[InterceptionEnd]) -> Sequence[InterceptionEnd]:
         """Charge those of open rows, as nearly all are; returns the others.
@@ -249,9 +265,8 @@ class Ledger:
                 sums[0] += cost or 0
                 sums[1] -= reserved
         for (initiator, at, others_charged), (spent, reserved) in added.items():
-            day = at.isoformat()
             for subject in (user_subject(initiator), *others_charged):
-                self._add(subject, day, spent, reserved)
+                self._add(subject, at, spent, reserved)
         return others
 
     def _charges(self, interceptions: Sequence[str]) -> dict[str, _Charge]:
@@ -276,42 +291,67 @@ class Ledger:
             self._sql.charges, ids=self._sql.list_of(interceptions)
         ):
             others = (charged_to or "").split()
-            yield str(id), _Charge(initiator, others, day(started_at), *rest)
+            yield str(id), _Charge(initiator, others, date.fromisoformat(day(started_at)), *rest)
 
-    def _read_used(self, starts: Sequence[InterceptionStart]) -> "_Used":
-        checks = {
-            check.since.isoformat() + check.subject
+    def _read_used(self, starts: Sequence[InterceptionStart]) -> None:
+        """Look up what the checks of these need, if it isn't remembered."""
+        missing = {
+            check.since.isoformat() + check.subject: check
             for start in starts
             if start.reservation is not None
             for check in start.reservation.checks
+            if not self._used.has(check)
         }
-        if not checks:
-            return _Used(())
-        return _Used(self._run(self._sql.used, checks=self._sql.list_of([*checks])))
+        if not missing:
+            return
+        found = _Used()
+        for key, amount in self._run(self._sql.used, checks=self._sql.list_of([*missing])):
+            found.put(missing[key], int(amount or 0))
+        for (subject, day), added in self._added.items():
+            found.add(subject, day, sum(added))
+        self._used.update(found)
 
     def _run(self, statement: Statement, **values: Any) -> list[Any]:
         return self._connection.execute(statement.sql, statement.row(**values))
 
 
 class _Used:
-    """What subjects have spent and reserved since days: of rows of an ISO day with a subject behind
-    it, and the amount."""
+    """What subjects have spent and reserved since days."""
 
-    def __init__(self, rows: Iterable[tuple[str, int | None]]) -> None:
-        self._since: dict[str, dict[str, int]] = {}
-        for key, amount in rows:
-            self._since.setdefault(key[ISO_DAY:], {})[key[:ISO_DAY]] = int(amount or 0)
+    def __init__(self) -> None:
+        self._since: dict[str, dict[date, int]] = {}
+        self._count = 0
 
-    def add(self, subject: str, day: str, amount: int) -> None:
+    def __len__(self) -> int:
+        return self._count
+
+    def clear(self) -> None:
+        self._since.clear()
+        self._count = 0
+
+    def has(self, check: Check) -> bool:
+        return check.since in self._since.get(check.subject, ())
+
+    def put(self, check: Check, amount: int) -> None:
+        """Remember the sum of a check's subject since its day."""
+        self._since.setdefault(check.subject, {})[check.since] = amount
+        self._count += 1
+
+    def update(self, other: "_Used") -> None:
+        for subject, amounts in other._since.items():
+            self._since.setdefault(subject, {}).update(amounts)
+        self._count += other._count
+
+    def add(self, subject: str, day: date, amount: int) -> None:
         """Add to a subject's amount of a day."""
         if (amounts := self._since.get(subject)) is not None:
             for since in amounts:
                 if since <= day:
                     amounts[since] += amount
 
-    def of(self, check: Check) -> int:
-        """The sum of a check's subject since its day."""
-        return self._since[check.subject][check.since.isoformat()]
+    def of(self, checks: Sequence[Check]) -> tuple[int, ...]:
+        """The sum of each check's subject since its day."""
+        return tuple([self._since[check.subject][check.since] for check in checks])
 
 
 def _ids(facts: Sequence[InterceptionEnd] | Sequence[BackgroundRecord]) -> Iterator[str]:
@@ -324,7 +364,7 @@ def _charge_of(start: InterceptionStart) -> _Charge:
     return _Charge(
         start.initiator_id,
         () if reservation is None else reservation.charged_to,
-        start.started_at.date().isoformat(),
+        start.started_at.date(),
         start.credential_kind,
         None,
         None if reservation is None else reservation.amount,

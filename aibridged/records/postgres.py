@@ -99,6 +99,9 @@ class PostgresBackend:
     def time(self, at: datetime) -> datetime:
         return at
 
+    def was_changed(self) -> bool:
+        return True
+
     def day(self, stored: date | datetime) -> str:
         return iso_day(stored)
 

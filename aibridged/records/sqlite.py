@@ -51,11 +51,12 @@ class SqliteBackend:
         self._file: tuple[int, int] | None = None
         self._recorder_id = recorder_id
         self._connection: sqlite3.Connection
-        self._run: Callable[..., object]  # its cursor's: a new one costs as much as a BEGIN
+        self._run: Callable[..., sqlite3.Cursor]  # its cursor's: a new one costs as much as a BEGIN
         self._close: Callable[[], None] = lambda: None
         self._busy_timeout_ms = 0
         self._wal_restarts = True
         self._changes_before = 0
+        self._data_version = 0
         # In the format of SQLAlchemy's DateTime. All times come from the clock, in UTC.
         self.time = Stamps().__call__
         self._aside: list[sqlite3.Connection] = []
@@ -115,6 +116,11 @@ class SqliteBackend:
 
     def changed(self, sql: str, parameters: Sequence[Any]) -> int:
         return self._connection.execute(sql, parameters).rowcount
+
+    def was_changed(self) -> bool:
+        (version,) = self._run("PRAGMA data_version").fetchone()
+        before, self._data_version = self._data_version, version
+        return bool(version != before)
 
     def day(self, stored: str) -> str:
         return stored[:ISO_DAY]

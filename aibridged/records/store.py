@@ -131,12 +131,12 @@ class Store:
                 and not may_refuse
                 and len(without_refused(starts, admissions)) < len(starts)
             ):
-                self._backend.rollback()
+                self._roll_back()
                 return None
             self._backend.commit()
         except Exception:  # noqa: BLE001 - `write` will meet it, too
             with suppress(Exception):
-                self._backend.rollback()
+                self._roll_back()
             return None
         self._ledger.keep()
         return admissions
@@ -346,13 +346,17 @@ class Store:
         except Exception as error:  # noqa: BLE001 - what isn't the driver's is of a row's values
             refused = of_rows and self._backend.is_refusal(error)
             try:
-                self._backend.rollback()
+                self._roll_back()
             except Exception:  # noqa: BLE001 - the connection is dead: so is its transaction
                 refused = False
             # Without the driver's error, which quotes the row's values.
             if refused:
                 raise RowRefusedError(type(error).__name__) from None
             raise self._away(error) from None
+
+    def _roll_back(self) -> None:
+        self._ledger.roll_back()
+        self._backend.rollback()
 
     def _away(self, error: Exception) -> DatabaseAwayError:
         self._backend.disconnect()

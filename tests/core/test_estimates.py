@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from aibridged.core import estimates
@@ -59,7 +60,7 @@ def test_a_session_is_known_by_what_its_last_request_has_cost():
     cached = TokenUsage(input=10, cache_read=90, output=5)
     made.learn(CARD, Ask(MODEL, SESSION, 400), cached)
     assert made.worst(CARD, Ask(MODEL, SESSION, 800, 0)) == 2 * (10 * INPUT + 9 * INPUT)
-    other = SESSION._replace(user_id="u2")
+    other = msgspec.structs.replace(SESSION, user_id="u2")
     assert made.worst(CARD, Ask(MODEL, other, 800, 0)) == 200 * INPUT * 125 // 100
     assert made.worst(CARD, Ask(MODEL, None, 800, 0)) == 200 * INPUT * 125 // 100
 

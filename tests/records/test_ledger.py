@@ -1,5 +1,6 @@
 """The ledger: reserved at the start, charged at the end, released whatever becomes of a daemon."""
 
+import random
 import threading
 from datetime import UTC, date, datetime, timedelta
 
@@ -226,18 +227,6 @@ def test_a_start_whose_commit_was_not_confirmed_reserves_once(
     assert total_of(sqlite_database, USER) == 50
 
 
-def test_a_start_that_another_process_asks_for_again_reserves_once(
-    sqlite_database, new_start, total_of
-):
-    store = Store(sqlite_database.engine)
-    store.connect()
-    store.write([new_start()], [])
-    start = new_start(recorder_id=7, reservation=reservation(300, 1000))
-    for _ in range(2):
-        assert not is_refused(store.write_at_once([start], [])[start.id])
-    assert total_of(sqlite_database, USER) == 300
-
-
 def test_a_request_over_midnight_counts_for_the_day_on_which_it_began(
     store, new_start, counters, total
 ):
@@ -453,3 +442,45 @@ def test_only_so_many_open_rows_are_remembered(store, new_start, total, monkeypa
     store.write([], [end(start, 1) for start in starts])
     assert total() == (6, 0)
     assert not store._ledger._open
+
+
+def test_what_is_remembered_as_used_is_what_the_counters_say(
+    database, store, new_start, total, monkeypatch
+):
+    """Over commits, transactions that fail, others' commits, and more than is remembered."""
+    monkeypatch.setattr(ledger, "_MAX_USED", 8)
+    chance, running = random.Random(5), []
+    subjects = [USER, *(f"group_pool:{number}" for number in range(5))]
+
+    def used(subject, since):
+        return sum(
+            row["spent_nanos"] + row["reserved_nanos"]
+            for row in database.rows(schema.spend)
+            if row["subject"] == subject and row["day"] >= since
+        )
+
+    for _ in range(120):
+        charged_to = tuple(chance.sample(subjects[1:], 2))
+        day = timedelta(days=chance.randrange(20))
+        checks = tuple(
+            Check(subject, date(2026, 1, chance.choice((1, 12, 31))), 5000)
+            for subject in (USER, *charged_to)
+        )
+        held = Reservation(amount=chance.randrange(90), checks=checks, charged_to=charged_to)
+        start = new_start(started_at=LATE - day, reservation=held)
+        ending = [running.pop() for _ in range(min(chance.randrange(3), len(running)))]
+        ends = [end(each, chance.randrange(60)) for each in ending]
+        match chance.randrange(4):
+            case 0:
+                with pytest.raises(RowRefusedError):
+                    store.write([start, new_start(provider=None)], ends)
+                running.extend(ending)
+                continue
+            case 1:
+                with database.engine.begin() as other:
+                    other.execute(sa.update(schema.spend).values(spent_nanos=chance.randrange(99)))
+        store.write([], ends)
+        expected = tuple(used(check.subject, check.since) for check in checks)
+        assert store.write([start], []) == {start.id: expected}
+        running.append(start)
+        assert len(store._ledger._used) <= 8 + len(checks)
