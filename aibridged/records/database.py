@@ -40,7 +40,7 @@ BESIDE = ("-wal", "-shm", "-journal")
 """What the names of the files that SQLite keeps beside a database add to its own."""
 
 _FIXED_SQLITE = (3, 51, 3)
-_URLS_OWN = {"connect_timeout", "target_session_attrs"}
+_URLS_OWN = {"application_name", "connect_timeout", "target_session_attrs"}
 """Parameters of a PostgreSQL URL that count more than our own."""
 
 
@@ -127,11 +127,13 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S, kept: int 
         "keepalives_count": 2,
         "tcp_user_timeout": UNREACHABLE_S * 1000,
         "application_name": "aibridged",
-        "options": "-c TimeZone=UTC -c DateStyle=ISO",
     }
     if len(servers_of(url)) > 1:
         options["target_session_attrs"] = "read-write"
     options |= {name: url.query[name] for name in _URLS_OWN & url.query.keys()}
+    # Of the URL's, all count but these: times are read and written as they say.
+    theirs = url.normalized_query.get("options", ())
+    options["options"] = " ".join((*theirs, "-c TimeZone=UTC -c DateStyle=ISO"))
     try:
         # Only here, because the driver is an extra.
         from aibridged.records.bounded_connection import BoundedConnection

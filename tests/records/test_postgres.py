@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from aibridged.records import postgres
+from aibridged.records.database import make_engine
 from aibridged.records.postgres import PostgresBackend
 
 
@@ -98,3 +99,19 @@ def test_a_reason_quotes_no_values(connect):
     error = psycopg.OperationalError("server closed the connection\nDETAIL: secret")
     assert backend.reason(error) == "server closed the connection"
     assert backend.reason(psycopg.ProgrammingError("secret")) == "ProgrammingError"
+
+
+@pytest.mark.parametrize(
+    "given", [["-c work_mem=5MB -c TimeZone=Asia/Tokyo"], ["-c work_mem=5MB", "-c TimeZone=UTC"]]
+)
+def test_options_of_the_url_count_but_for_how_times_are_told(postgres_database, given):
+    query = {"options": given, "application_name": "team-a"}
+    engine = make_engine(postgres_database.url.update_query_dict(query))
+    with engine.connect() as connection:
+        for name, value in (
+            ("work_mem", "5MB"),
+            ("TimeZone", "UTC"),
+            ("DateStyle", "ISO, MDY"),
+            ("application_name", "team-a"),
+        ):
+            assert connection.exec_driver_sql(f"SHOW {name}").scalar() == value, name
