@@ -6,7 +6,7 @@ import typer
 
 from aibridged.cli.cells import counted, time
 from aibridged.cli.confirmation import YesFlag, confirm
-from aibridged.cli.identity_store import Output, OutputFlag, as_json, errors_are_told
+from aibridged.cli.identity_store import Output, OutputFlag, as_json, changing, errors_are_told
 from aibridged.cli.say import say
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def erase(
         before = erasure.count(person.id)
         typer.echo(_announcement(user, person, before), err=True)
         confirm("Erase?", yes=yes)
-        people.revoke(person)
+        with changing(settings):
+            people.revoke(person)
         least = NOTICED_S if may_have_daemon(engine, settings.state_dir) else 0
         erasure.erase(person.id, least, PATIENCE_S)
         left = erasure.count(person.id)

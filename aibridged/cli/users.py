@@ -62,7 +62,7 @@ def users() -> typer.Typer:
     )
     for name, command, access in commands:
         group.command(name)(takes_store(command, access))
-    group.command("erase")(takes_database(erase))
+    group.command("erase")(takes_database(erase, tells=True))
     group.command("sign-out")(takes_database(sign_out, tells=True))
     group.add_typer(mcp_token())
     return group

@@ -102,3 +102,10 @@ def test_of_what_has_not_ended_it_says_how_to_go_on(run, ids, tmp_path, monkeypa
     assert left.exit_code == 1
     assert "Left: 1 request, 1 still running" in left.stderr
     assert f"users erase {ids['alice']}` again" in left.stderr
+
+
+def test_daemons_that_share_a_redis_are_told_before_it_waits_for_them(run, ids, monkeypatch):
+    monkeypatch.setenv("CODER_AIBRIDGE_REDIS_URL", "redis://127.0.0.1:1")
+    erased = run("users", "erase", "alice", "--yes")
+    assert erased.exit_code == 0
+    assert "Redis is away at redis://127.0.0.1:1 (" in erased.stderr

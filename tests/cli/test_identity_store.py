@@ -77,6 +77,7 @@ def test_an_unreachable_postgresql_is_a_sentence_without_its_password(
 _TELLING = [
     (users, "suspend", "ann"),
     (users, "sign-out", "ann"),
+    (users, "erase", "ann", "--yes"),
     (tokens, "create", "--user", "ann"),
     (tokens, "renew", "id"),
     (tokens, "revoke", "id"),
