@@ -1,7 +1,7 @@
 """What the store asks of a database: the differences between SQLite and PostgreSQL."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 
 _Row = Sequence[Any]
@@ -58,7 +58,7 @@ class Backend(Protocol):
 
     def was_changed(self) -> bool: ...
 
-    def day(self, stored: Any) -> str: ...
+    def day(self, stored: Any) -> date: ...
 
     def lock_ledger(self, subjects: Sequence[str], interceptions: Sequence[str]) -> None: ...
 

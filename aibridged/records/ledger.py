@@ -14,15 +14,16 @@ count for nobody.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any, Protocol
 
 from aibridged.core.auth import CredentialKind
-from aibridged.core.budgets import Check, admits, user_subject
+from aibridged.core.budgets import admits, user_subject
 from aibridged.records.facts import BackgroundRecord, InterceptionEnd, InterceptionStart
 from aibridged.records.jobs import Admission, BudgetExceededError
 from aibridged.records.rows import is_charged
 from aibridged.records.statements import Statement, Statements
+from aibridged.records.used_amounts import UsedAmounts
 from aibridged.wire.facts import RUNNING
 
 _BYOK = CredentialKind.BYOK
@@ -69,8 +70,8 @@ class Connection(Protocol):
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None: ...
 
-    def day(self, stored: Any) -> str:
-        """The day in UTC, in ISO format, of a stored time or day."""
+    def day(self, stored: Any) -> date:
+        """The day in UTC of a stored time."""
         ...
 
     def lock_ledger(self, subjects: Sequence[str], interceptions: Sequence[str]) -> None:
@@ -114,7 +115,7 @@ class Ledger:
         self._open: dict[str, InterceptionStart] = {}
         self._begun: Sequence[InterceptionStart] = ()
         self._added: dict[tuple[str, date], list[int]] = {}
-        self._used = _Used()
+        self._used = UsedAmounts()
 
     def begin(
         self,
@@ -291,20 +292,19 @@ class Ledger:
             self._sql.charges, ids=self._sql.list_of(interceptions)
         ):
             others = (charged_to or "").split()
-            yield str(id), _Charge(initiator, others, date.fromisoformat(day(started_at)), *rest)
+            yield str(id), _Charge(initiator, others, day(started_at), *rest)
 
     def _read_used(self, starts: Sequence[InterceptionStart]) -> None:
         """Look up what the checks of these need, if it isn't remembered."""
-        missing = {
-            check.since.isoformat() + check.subject: check
+        missing = self._used.missing(
+            check
             for start in starts
             if start.reservation is not None
             for check in start.reservation.checks
-            if not self._used.has(check)
-        }
+        )
         if not missing:
             return
-        found = _Used()
+        found = UsedAmounts()
         for key, amount in self._run(self._sql.used, checks=self._sql.list_of([*missing])):
             found.put(missing[key], int(amount or 0))
         for (subject, day), added in self._added.items():
@@ -313,45 +313,6 @@ class Ledger:
 
     def _run(self, statement: Statement, **values: Any) -> list[Any]:
         return self._connection.execute(statement.sql, statement.row(**values))
-
-
-class _Used:
-    """What subjects have spent and reserved since days."""
-
-    def __init__(self) -> None:
-        self._since: dict[str, dict[date, int]] = {}
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def clear(self) -> None:
-        self._since.clear()
-        self._count = 0
-
-    def has(self, check: Check) -> bool:
-        return check.since in self._since.get(check.subject, ())
-
-    def put(self, check: Check, amount: int) -> None:
-        """Remember the sum of a check's subject since its day."""
-        self._since.setdefault(check.subject, {})[check.since] = amount
-        self._count += 1
-
-    def update(self, other: "_Used") -> None:
-        for subject, amounts in other._since.items():
-            self._since.setdefault(subject, {}).update(amounts)
-        self._count += other._count
-
-    def add(self, subject: str, day: date, amount: int) -> None:
-        """Add to a subject's amount of a day."""
-        if (amounts := self._since.get(subject)) is not None:
-            for since in amounts:
-                if since <= day:
-                    amounts[since] += amount
-
-    def of(self, checks: Sequence[Check]) -> tuple[int, ...]:
-        """The sum of each check's subject since its day."""
-        return tuple([self._since[check.subject][check.since] for check in checks])
 
 
 def _ids(facts: Sequence[InterceptionEnd] | Sequence[BackgroundRecord]) -> Iterator[str]:
@@ -375,8 +336,3 @@ def _subjects(start: InterceptionStart) -> Sequence[str]:
     reservation = start.reservation
     others = reservation.charged_to if reservation is not None else ()
     return user_subject(start.initiator_id), *others
-
-
-def iso_day(at: date | datetime) -> str:
-    """The day in UTC of a time, or the day itself, in ISO format."""
-    return (at.astimezone(UTC).date() if isinstance(at, datetime) else at).isoformat()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from math import inf
 from typing import Any
 
@@ -13,7 +13,7 @@ from psycopg import errors
 from aibridged.clock import SystemClock
 from aibridged.records.bounded_connection import BoundedConnection
 from aibridged.records.database import UNREACHABLE_S
-from aibridged.records.ledger import LOCK_LEDGER, LOCK_SUBJECTS, iso_day
+from aibridged.records.ledger import LOCK_LEDGER, LOCK_SUBJECTS
 
 COMMIT_S = UNREACHABLE_S + 0.3
 """How long a transaction may take: the server's own timeout, which says why, comes before it."""
@@ -102,8 +102,8 @@ class PostgresBackend:
     def was_changed(self) -> bool:
         return True
 
-    def day(self, stored: date | datetime) -> str:
-        return iso_day(stored)
+    def day(self, stored: datetime) -> date:
+        return stored.astimezone(UTC).date()
 
     def lock_ledger(self, subjects: Sequence[str], interceptions: Sequence[str]) -> None:
         if interceptions:

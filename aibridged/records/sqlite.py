@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from types import NoneType
 from typing import Any
 
@@ -122,8 +123,8 @@ class SqliteBackend:
         before, self._data_version = self._data_version, version
         return bool(version != before)
 
-    def day(self, stored: str) -> str:
-        return stored[:ISO_DAY]
+    def day(self, stored: str) -> date:
+        return date.fromisoformat(stored[:ISO_DAY])
 
     def lock_ledger(self, subjects: Sequence[str], interceptions: Sequence[str]) -> None:
         """No-op: the transaction has the write lock."""
