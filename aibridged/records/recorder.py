@@ -18,17 +18,13 @@ from math import inf
 from pathlib import Path
 from queue import SimpleQueue
 
-from loguru import logger
-
 from aibridged.clock import Clock
-from aibridged.counted import counted
 from aibridged.records.disk_waits import DiskWaits
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
     Fact,
     InterceptionStart,
     Record,
-    UserPromptRecord,
     given_up_end,
     refused_end,
 )
@@ -43,6 +39,7 @@ from aibridged.records.jobs import (
     settle_starts,
 )
 from aibridged.records.journal import Journal
+from aibridged.records.journaled import JournaledRecorder
 from aibridged.records.spool import Spool
 from aibridged.records.stalled_starts import StalledStarts
 from aibridged.records.stats import RecorderStats
@@ -70,7 +67,7 @@ ALONE_S = 0.0005
 """A start that comes so long after the last commit, which was of one alone, waits for no others."""
 
 
-class Recorder:
+class Recorder(JournaledRecorder):
     """Records interceptions. All of it is called from the event loop.
 
     Starts are refused while `queue_limit` starts and facts are queued, and in the upper half of
@@ -95,16 +92,13 @@ class Recorder:
         linger: float = LINGER_S,
         retry_interval: float = RETRY_S,
     ) -> None:
-        self.stats = RecorderStats()
+        super().__init__(journal, RecorderStats(), "The disk or database")
         self._store = store
         self._clock = clock
-        self._journal = journal
         self._queue_limit = queue_limit
         self._linger = linger
         self._starts: list[Waiting] = []
-        self._handed_over = StalledStarts(
-            clock, self.stats, "The disk or database", self._end_stalled
-        )
+        self._handed_over = StalledStarts(clock, self.stats, self._who, self._end_stalled)
         self._finish_by = inf
         self._disk_waits = DiskWaits()
         self._alone_from = inf  # a start that comes by then gathers others
@@ -112,8 +106,6 @@ class Recorder:
         self._started = 0
         self._flush_is_due = False
         self._longer: asyncio.TimerHandle | None = None
-        self._journal_is_due = False
-        self._closed = False
         self._work: SimpleQueue[Work] = SimpleQueue()
         self._facts = FactQueue()
         self._writer = Writer(
@@ -135,16 +127,6 @@ class Recorder:
         """The number of starts and facts that are queued."""
         # Of those handed over, some may have no waiter any more.
         return max(self._waiting, self._work.qsize()) + len(self._facts)
-
-    @property
-    def unjournaled(self) -> int:
-        """How many facts a kill would have taken before their commit: the journal had no room."""
-        return self._journal.missed_total
-
-    @property
-    def journal_bytes(self) -> int:
-        """The bytes of facts in the journal, which may be committed already."""
-        return self._journal.size
 
     async def open(self) -> None:
         """Connect, replay spool and journal, and end what an earlier daemon left open.
@@ -215,19 +197,9 @@ class Recorder:
         They are in the journal when it returns, so that no kill takes them either; a prompt is
         within a turn of the event loop.
         """
-        if self._closed:
-            self.stats.records_lost += len(facts)
-            records = counted(len(facts), "record")
-            logger.error("{} arrived after the recorder was closed", records)
+        # While starts are committed together, prompts are journaled together.
+        if not self._takes(facts, together=self._alone_from == inf):
             return
-        if self._alone_from == inf and facts and isinstance(facts[-1], UserPromptRecord):
-            # With those of the other starts that were committed together.
-            self._journal.hold(facts)
-            if not self._journal_is_due:
-                self._journal_is_due = True
-                self._loop.call_soon(self._write_journal)
-        else:
-            self._journal.append(facts)
         queued = self._facts.put(facts, initiator_id)
         if not self._flush_is_due:
             self._flush_is_due = True
@@ -243,11 +215,6 @@ class Recorder:
             self._longer = self._loop.call_later(LONGER * self._linger, self._flush)
         else:
             self._flush()
-
-    def _write_journal(self) -> None:
-        self._journal_is_due = False
-        if not self._closed:
-            self._journal.append(())
 
     async def prune(self, before: datetime) -> int:
         """Delete the ended interceptions that started before then; returns how many.
@@ -287,16 +254,6 @@ class Recorder:
         """Let the database have no more time than that, in what is still to be written."""
         self._finish_by = self._clock.monotonic() + seconds
         self._store.finish_by(seconds)
-
-    def _leave_to_journal(self) -> None:
-        lost = self._journal.missed
-        logger.error(
-            "The disk or database does not answer: what waits is in the journal and will be"
-            " recorded at the next start, but for {} lost",
-            counted(lost, "record, which is", "records, which are"),
-        )
-        self.stats.lost_at_end += lost
-        self.stats.records_lost += lost
 
     def _abandon(self, start: InterceptionStart, elapsed: float) -> None:
         """End a start that is no longer waited for, though it may not even be committed yet."""

@@ -20,7 +20,6 @@ from math import inf
 from loguru import logger
 
 from aibridged.clock import Clock
-from aibridged.counted import counted
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
     BackgroundRecord,
@@ -30,10 +29,10 @@ from aibridged.records.facts import (
     Record,
     StoredObjectRecord,
     ToolUsageRecord,
-    UserPromptRecord,
     given_up_end,
 )
 from aibridged.records.jobs import RecordingFailedError, Waiting
+from aibridged.records.journaled import JournaledRecorder
 from aibridged.records.recorder import CLOSE_S, LINGER_S, QUEUE_LIMIT
 from aibridged.records.remote_frames import Answers, Batch, Bye, UnencodableError
 from aibridged.records.remote_journal import WorkerJournal
@@ -50,12 +49,14 @@ OPEN_S = 30.0
 _LAST_S = 2.0  # what the end gets, however little time is left
 
 
-class RemoteRecorder:
+class RemoteRecorder(JournaledRecorder):
     """Records interceptions through another process. All of it is called from the event loop.
 
     `connect` returns a socket that is connected to it. What isn't explained here is as in
     `recorder.Recorder`; `stats` counts what this worker knows.
     """
+
+    _journal: WorkerJournal
 
     def __init__(
         self,
@@ -71,8 +72,8 @@ class RemoteRecorder:
         stall: float = STALL_S,
         retry_interval: float = RETRY_S,
     ) -> None:
-        self.stats = RecorderStats(database_away=True)
-        self._journal = journal
+        stats = RecorderStats(database_away=True)
+        super().__init__(journal, stats, "The process that writes the records")
         self._clock = clock
         self._on_record = on_record
         self._queue_limit = queue_limit
@@ -97,10 +98,8 @@ class RemoteRecorder:
         self._finish_by = inf
         self._sending_is_due = False
         self._flush_is_due = False
-        self._journal_is_due = False
         self._was_connected = False
         self._is_ending = False
-        self._closed = False
         self._has_said_bye = False
         self._all_kept: asyncio.Future[None] | None = None
 
@@ -108,16 +107,6 @@ class RemoteRecorder:
     def queue_length(self) -> int:
         """The number of starts and facts that aren't known to be written."""
         return self._waiting + len(self._facts)
-
-    @property
-    def unjournaled(self) -> int:
-        """How many facts a kill would have taken before their commit: the journal had no room."""
-        return self._journal.missed_total
-
-    @property
-    def journal_bytes(self) -> int:
-        """The bytes of facts in the journal, which may be committed already."""
-        return self._journal.size
 
     async def open(self) -> None:
         """Connect to the writer process, and make the journal.
@@ -169,19 +158,8 @@ class RemoteRecorder:
         They are in the journal when it returns, so that no kill takes them either; a prompt is
         within a turn of the event loop.
         """
-        if self._closed:
-            self.stats.records_lost += len(facts)
-            records = counted(len(facts), "record")
-            logger.error("{} arrived after the recorder was closed", records)
-            return
-        if facts and isinstance(facts[-1], UserPromptRecord):
-            self._journal.hold(facts)
-            if not self._journal_is_due:
-                self._journal_is_due = True
-                self._loop.call_soon(self._write_journal)
-        else:
-            self._journal.append(facts)
-        self._queue(facts, initiator_id)
+        if self._takes(facts):
+            self._queue(facts, initiator_id)
 
     async def close(self) -> None:
         """Have all written that is queued, and stop. What isn't stays in the journal."""
@@ -237,11 +215,6 @@ class RemoteRecorder:
             elif isinstance(fact, StoredObjectRecord | BackgroundRecord):
                 awaited = True
         return awaited
-
-    def _write_journal(self) -> None:
-        self._journal_is_due = False
-        if not self._closed:
-            self._journal.append(())
 
     def _flush(self) -> None:
         self._flush_is_due = False
@@ -351,13 +324,3 @@ class RemoteRecorder:
             self._starts.give_up(end)
         elif committed.exception() is None:
             self.record(end)
-
-    def _leave_to_journal(self) -> None:
-        lost = self._journal.missed
-        logger.error(
-            "The process that writes the records does not answer: what waits is in the journal and"
-            " will be recorded at the next start, but for {} lost",
-            counted(lost, "record, which is", "records, which are"),
-        )
-        self.stats.lost_at_end += lost
-        self.stats.records_lost += lost
