@@ -4,6 +4,7 @@ A server may accept and not answer: it is frozen, or waits for a standby that is
 timeouts don't end that, nor does TCP, whose peer is alive.
 """
 
+import selectors
 import threading
 from collections.abc import Generator
 from contextlib import suppress
@@ -19,7 +20,8 @@ PATIENCE_S = UNREACHABLE_S + 2.0
 """For one answer of the server's, unless told otherwise: its own timeouts come first."""
 
 CANCEL_S = 1.0
-"""For a statement to end that is cancelled. The server ignores it if none has begun yet."""
+"""For a statement to end that is cancelled, or else to be cancelled again: the server ignores it if
+none has begun yet."""
 
 T = TypeVar("T")
 
@@ -87,6 +89,11 @@ class BoundedConnection(psycopg.Connection[Any]):
         threading.Thread(target=self._cancel, name="cancel", daemon=True).start()
 
     def _cancel(self) -> None:
-        with suppress(Exception):
-            self.cancel_safe(timeout=PATIENCE_S)
+        until = _monotonic() + PATIENCE_S
+        with suppress(Exception), selectors.DefaultSelector() as answers:
+            answers.register(self.pgconn.socket, selectors.EVENT_READ)
+            while (left := until - _monotonic()) > 0:
+                self.cancel_safe(timeout=left)
+                if answers.select(CANCEL_S):
+                    break
         self.pgconn.finish()
