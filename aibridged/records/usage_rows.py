@@ -5,13 +5,14 @@ A row sums up what has the same values in all keys of its table.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from aibridged.records.filters import matching
 from aibridged.records.schema import USAGE_KEYS, interceptions, token_usages, usage_hours
-from aibridged.records.usage_spans import SPANS, Span
+from aibridged.records.usage_spans import Span
 from aibridged.records.usage_sums import SUMS, counted, sums, used_by
 
 ROWS_AT_ONCE = {"sqlite": 100, "postgresql": 500}
@@ -36,7 +37,7 @@ def pages_of(connection: sa.Connection, span: Span, start: datetime) -> Iterator
     at = start if as_bound is None else as_bound(start)
     number = 0
     within = {"start": start, "end": span.end(start)}
-    for rows in streaming.execute(_SUMMED[span], within).partitions():
+    for rows in streaming.execute(_summed(span), within).partitions():
         yield [(at, number + place, *row) for place, row in enumerate(rows)]
         number += len(rows)
 
@@ -98,7 +99,9 @@ def _grouped(
     return sa.select(*columns).group_by(*keys).order_by(*keys)
 
 
-_SUMMED = {
-    span: _of_interceptions() if span.made_of is None else _of_rows(span.table, span.made_of.table)
-    for span in SPANS
-}
+@cache
+def _summed(span: Span) -> sa.Select[Any]:
+    """The rows of a span, without `_OWN`; made when they are first asked for: it takes a moment."""
+    if span.made_of is None:
+        return _of_interceptions()
+    return _of_rows(span.table, span.made_of.table)
