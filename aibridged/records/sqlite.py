@@ -22,6 +22,7 @@ _BEGIN = "BEGIN IMMEDIATE"
 WAL_BYTES = 32 * 1024 * 1024
 """Once the WAL is longer, it is restarted, for which requests have to wait."""
 _FRAME_BYTES = 4096 + 24
+_UNKNOWN = -1  # no version of the data
 
 CHECKPOINT_PATIENCE_MS = 10
 """Longer than a transaction of the token store takes, and short for a request that waits."""
@@ -57,7 +58,7 @@ class SqliteBackend:
         self._busy_timeout_ms = 0
         self._wal_restarts = True
         self._changes_before = 0
-        self._data_version = 0
+        self._data_version = _UNKNOWN
         # In the format of SQLAlchemy's DateTime. All times come from the clock, in UTC.
         self.time = Stamps().__call__
         self._aside: list[sqlite3.Connection] = []
@@ -70,6 +71,7 @@ class SqliteBackend:
         sqlite3.register_adapter(bool, int)
         self._file = self._file_in_place()
         self._aside_is_stale = True
+        self._data_version = _UNKNOWN
         connection = self._engine_connection()
         self._connection, self._close = connection, connection.close
         self._run = connection.cursor().execute

@@ -254,3 +254,28 @@ def test_a_flush_without_a_descriptor_left_is_no_outage(backend, no_descriptor_l
     with no_descriptor_left():
         backend.flush()
     backend.flush()
+
+
+def test_it_knows_whether_others_have_committed(backend, write, connect):
+    """Its own commits don't count; those that it may have missed without a connection do."""
+
+    def was_changed():
+        backend.begin()
+        found = backend.was_changed()
+        backend.commit()
+        return found
+
+    was_changed()
+    write()
+    assert not was_changed()
+    connect().execute("INSERT INTO t VALUES (1)")
+    assert was_changed()
+    assert not was_changed()
+    backend.disconnect()
+    backend.connect()
+    was_changed()
+    number = backend._data_version
+    backend.disconnect()
+    backend.connect()
+    assert was_changed()
+    assert backend._data_version == number, "a new connection counts from the same number on"
