@@ -159,6 +159,11 @@ def admits(cap: int, used: int, amount: int) -> bool:
     return used < cap and used + amount <= cap
 
 
+def is_spent(caps: Iterable[Cap], used: Iterable[int], amount: int) -> bool:
+    """Whether a cap is reached with another amount beside what is used of each, in nano-dollars."""
+    return any(before + amount >= cap.nanos for cap, before in zip(caps, used, strict=True))
+
+
 def standings(caps: Iterable[Cap], used: Iterable[int], at: datetime) -> list[Standing]:
     """How caps stand at that time, the fullest first."""
     day = at.date()

@@ -213,6 +213,12 @@ class Interception:
         self._storing = storing
         self.on_id = storing.note
 
+    @property
+    def cost_so_far(self) -> int:
+        """Nano-dollars of the turns that have ended, as far as they have a price."""
+        total = self._bill.total
+        return (total and total.amount) or 0
+
     def record_prompt(self, prompt: UserPromptRecord) -> None:
         """Record the user's prompt."""
         self._has_prompt = True

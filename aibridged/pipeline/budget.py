@@ -102,6 +102,7 @@ def stage(components: Components, handler: Handler) -> Handler:
         amounts: tuple[int, ...],
     ) -> None:
         """Have the answer tell how the limits stand, and note it for the next request."""
+        context.caps_used = caps, amounts
         for cap, check, used in zip(caps, checks, amounts, strict=True):
             note(cap.limit, cap.subject, check.since, used, cap.nanos, False)
         found = standings(caps, amounts, at)

@@ -8,6 +8,7 @@ from aiohttp import web
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.auth import Presented, UpstreamCredential, read_credentials
+from aibridged.core.budgets import Cap
 from aibridged.core.byte_budget import Hold
 from aibridged.core.client_ip import client_ip, rate_limit_key
 from aibridged.core.policies import Policy
@@ -50,8 +51,8 @@ class RequestContext(Listed):
     `policy` is the caller's, None where there are no policies, and `person_limits` what Redis has
     said of that person's limits, where it has been asked; `reservation` is what the request may
     cost, where a spend limit concerns it, and `on_recorded` is then told what was used before, for
-    each of its checks; `model_page` is set where the response is a list of models that isn't shown
-    whole.
+    each of its checks, which `caps_used` has with the caps; `model_page` is set where the response
+    is a list of models that isn't shown whole.
 
     For the summary: `began`, `sent_at` and `answered_at` are monotonic, the latter when the head of
     the provider's response arrived, with `upstream_status`; `body_wait` is how many seconds the
@@ -85,6 +86,7 @@ class RequestContext(Listed):
     person_limits: Code | None = None
     reservation: Reservation | None = None
     on_recorded: Callable[[tuple[int, ...]], None] | None = None
+    caps_used: tuple[tuple[Cap, ...], tuple[int, ...]] | None = None
     model_page: Page | None = None
     members: Mapping[str, Span] | None = None
     usage_ask: UsageAsk | None = None

@@ -40,13 +40,12 @@ class ToolCalls:
         self._toolbox = toolbox
         self._tools = {tool.name: tool for tool in toolbox.tools}
 
-    async def run(self, calls: Sequence[Call], *, last: bool) -> list[Result]:
-        """Run the calls; the `last` results tell the model that there will be no others."""
+    async def run(self, calls: Sequence[Call]) -> list[Result]:
+        """Run the calls."""
         results = []
         for call in calls:
             result = await self._run(call, self._tools[call.name])
-            text = result.text + _LAST if last else result.text
-            results.append(Result(call, text, result.is_error))
+            results.append(Result(call, result.text, result.is_error))
         return results
 
     async def _run(self, call: Call, tool: Tool) -> ToolResult:
@@ -78,6 +77,11 @@ class ToolCalls:
         if self._metrics is not None and seconds is not None:
             start = self._interception.start
             self._metrics.tool_invoked(start.provider_name, start.model, tool.server, call.name)
+
+
+def as_last(results: Sequence[Result]) -> list[Result]:
+    """The results, which tell the model that there will be no others."""
+    return [each._replace(text=each.text + _LAST) for each in results]
 
 
 def _refusal(arguments: str) -> ToolResult | None:

@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from aibridged.core.budgets import is_spent
 from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ErrorKind, GatewayError
 from aibridged.mcp.tools import Toolbox
 from aibridged.pipeline import ending, forward
@@ -19,7 +20,7 @@ from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import RequestContext
 from aibridged.pipeline.failure import of_gateway
-from aibridged.pipeline.tool_loop.calls import ToolCalls
+from aibridged.pipeline.tool_loop.calls import ToolCalls, as_last
 from aibridged.pipeline.tool_loop.turn import Turn, ask
 from aibridged.tasks import Tasks
 from aibridged.transport.abort import broken_off
@@ -238,14 +239,18 @@ class ToolLoop:
         context, reading = self._context, self._context.observer
         assert reading is not None, "it has told of the calls"
         self._rounds_left -= 1
-        last = self._rounds_left == 0
         try:
-            results = await self._calls.run(self._dialogue.calls, last=last)
+            results = await self._calls.run(self._dialogue.calls)
         finally:
             self._interception.end_turn(reading)
             if self._response is None:
                 context.observer = None
-        context.body = self._dialogue.answer(results)
+        # Only the first turn is sure to be within the caller's spend limits.
+        last = self._rounds_left == 0 or (
+            context.caps_used is not None
+            and is_spent(*context.caps_used, self._interception.cost_so_far)
+        )
+        context.body = self._dialogue.answer(as_last(results) if last else results)
         self._dialogue.begin_turn(last=last)
 
     async def _next(self, turn: Turn) -> bytes:

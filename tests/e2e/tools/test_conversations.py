@@ -2,13 +2,18 @@
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
+from aibridged.config.options import PriceSettings
 from aibridged.fake_provider import Answer, Script, ToolCall
+from aibridged.fake_provider.answer import Usage
 from aibridged.mcp.tools import ToolResult
 from aibridged.pipeline.tool_loop.calls import MAX_ARGUMENTS
 from aibridged.wire.bounds import MAX_ELEMENTS
+from tests.e2e.spend_limits import ledger, set_limit
+from tests.waiting import until
 
 OURS = ToolCall("bmcp_files_read", '{"path":"a"}')
 OWN = ToolCall("weather", '{"city":"Bern"}')
@@ -147,6 +152,25 @@ async def test_no_more_rounds_than_allowed(with_tools, talk_to, fake, toolbox, a
     assert "No more calls" not in fake.requests[1].body.decode()
     assert "No more calls" in fake.requests[2].body.decode()
     await talk.say("Thank you.")
+
+
+async def test_no_more_rounds_once_a_spend_limit_is_reached(
+    with_tools, talk_to, fake, toolbox, sqlite_database, clock, api, way
+):
+    """What is reserved at the start is for one turn."""
+    again = Answer(text="Again.", calls=(OURS,), usage=Usage(input=9, output=2000))
+    fake.play(Script(answer=again, times=9))
+    set_limit(sqlite_database.engine, clock, 42_000)
+    prices = (PriceSettings(model="*", input=Decimal(0), output=Decimal(100_000)),)  # 10 cents each
+    gateway = await with_tools(prices=prices, state_dir=sqlite_database.state_dir)
+    talk = talk_to(gateway, api, way)
+    answer = await talk.say("Go.")
+    assert len(toolbox.called) == 3
+    assert len(fake.requests) == 4
+    assert talk.calls(answer) == []
+    assert "No more calls" not in fake.requests[2].body.decode()
+    assert "No more calls" in fake.requests[3].body.decode()
+    await until(lambda: ledger(sqlite_database.engine) == (80_000, 0))
 
 
 async def test_responses_go_on_from_what_the_provider_has_stored(
