@@ -58,8 +58,12 @@ class LimitsInForce:
         """
         with self._reading:
             began = self._monotonic()
-            limits = tuple(self._read())
-            if limits != self.current.limits:
+            limits, before = self._read(), self.current.limits
+            # One by one: a comparison of all would keep the event loop waiting.
+            is_same = len(limits) == len(before) and all(
+                now == then for now, then in zip(limits, before, strict=True)
+            )
+            if not is_same:
                 self.current = SpendLimits(limits)
             self._read_at = began
 
