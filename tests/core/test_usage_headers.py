@@ -1,10 +1,10 @@
 """Headers that tell agents how a spend limit stands; tests/e2e/test_budgets.py sees them go out."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aibridged.core.budgets import CENT, Cap, Limit, Period, Scope, Standing
+from aibridged.core.budgets import CENT, Cap, Limit, Period, Scope, standings
 from aibridged.core.usage_headers import (
     codex_headers,
     codex_refusal,
@@ -13,11 +13,13 @@ from aibridged.core.usage_headers import (
 )
 
 RESET = datetime(2026, 12, 1, tzinfo=UTC)
+NOW = RESET - timedelta(hours=1)
 
 
 def standing(used, cents=1000, period=Period.DAILY, scope=Scope.USER):
     limit = Limit("spl_1", scope, "x", period, cents, "staff")
-    return Standing(Cap(limit, "user:x", cents * CENT), used, RESET)
+    [found] = standings([Cap(limit, "user:x", cents * CENT)], [used], NOW)
+    return found
 
 
 def told_by(raw):
