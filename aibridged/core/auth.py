@@ -129,9 +129,9 @@ def why_refused(token: str | None, *, own_tokens: bool) -> str:
     if bare.startswith(prefix):
         return "The gateway token is not whole, or something is appended to it: copy it again."
     return (
-        f"The API key is not a gateway token, which begins with {prefix}: clients need one of "
-        "`aibridged tokens create`, not the provider's key, which the gateway has. A provider key "
-        "of your own goes with the token in X-Coder-Token."
+        f"What came as the key is not a gateway token, which begins with {prefix}: clients need "
+        "one of `aibridged tokens create`, not the provider's key, which the gateway has. A "
+        "provider key of your own goes with the token in X-Coder-Token."
     )
 
 

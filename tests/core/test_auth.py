@@ -291,7 +291,7 @@ TOKEN = f"aib_0123456789_{'x' * 43}"
         (TOKEN[:-1], "The gateway token is not whole"),
         (TOKEN.replace("aib_", "air_"), "This is a refresh token, for `aibridged login` alone"),
         (f"{TOKEN}x", "The gateway token is not whole, or something is appended to it"),
-        ("sk-ant-api03-secret", "The API key is not a gateway token, which begins with aib_"),
+        ("sk-ant-api03-secret", "What came as the key is not a gateway token, which begins with"),
     ],
 )
 def test_why_a_token_is_refused(token, said):

@@ -170,7 +170,7 @@ async def test_who_is_refused_hears_why(recording, new_token, client):
     _, token = new_token("ann")
     for headers, said in (
         ({}, "No gateway token came with the request"),
-        ({"X-Api-Key": "sk-ant-api03-nonsense"}, "The API key is not a gateway token"),
+        ({"X-Api-Key": "sk-ant-api03-nonsense"}, "What came as the key is not a gateway token"),
         ({"Authorization": f'Bearer "{token}"'}, "The gateway token has quotes around it"),
         ({"X-Api-Key": f"aib_0123456789_{'a' * 43}"}, "The gateway token is not valid"),
     ):
