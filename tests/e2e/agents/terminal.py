@@ -4,10 +4,14 @@ import asyncio
 import os
 import re
 import shlex
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
+
+from tests.processes import with_variable
 
 _COLUMNS, _ROWS = 120, 40
 _TMUX_S = 10
@@ -22,6 +26,7 @@ class Terminal:
     ) -> None:
         socket = folder / f"terminal-{next(_NUMBERS)}"  # one that has been closed may still end
         self._tmux = ("tmux", "-S", str(socket))
+        self._home = environment["HOME"]
         variables = [f"{name}={value}" for name, value in environment.items()]
         program = shlex.join(["env", "-i", *variables, *command])
         size = ("-x", str(_COLUMNS), "-y", str(_ROWS))
@@ -52,8 +57,11 @@ class Terminal:
             self._run("send-keys", key)
 
     def close(self) -> None:
-        """End the program."""
+        """End the program, and what it has left in the background."""
         self._run("kill-server", check=False)
+        for pid in with_variable("HOME", self._home):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _run(self, *arguments: str, check: bool = True) -> str:
         return subprocess.run(
