@@ -30,6 +30,7 @@ Codex, in ~/.codex/config.toml:
     base_url = "{base_url}"
     env_key = "AIBRIDGE_TOKEN"
     wire_api = "responses"
+    supports_websockets = false
 
 and in a shell:
 

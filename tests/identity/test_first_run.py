@@ -66,6 +66,7 @@ def test_what_is_pasted_for_codex_is_toml(store):
                 "base_url": "http://127.0.0.1:4001/openai/v1",
                 "env_key": "AIBRIDGE_TOKEN",
                 "wire_api": "responses",
+                "supports_websockets": False,
             }
         },
     }
