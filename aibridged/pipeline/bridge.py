@@ -187,6 +187,7 @@ class Interception:
     told: ResponseObserver | None = None
     on_id: Callable[[str], None] | None = None
     _has_prompt = False
+    _lacks_usage = False  # a turn that isn't the last
     _first_response_id: str | None = None
     _storing: Storing | None = None
 
@@ -231,10 +232,13 @@ class Interception:
         if self._trace is not None:
             self._trace.answered()
         runs = self._runs_in(facts)
-        self._recorder.record(
-            *response_records(self.id, facts, self._now(), runs, self._bill.of(facts)),
-            initiator_id=self.start.initiator_id,
-        )
+        at = self._now()
+        if _is_counted(facts):
+            records = response_records(self.id, facts, at, runs, self._bill.of(facts))
+        else:
+            records = self._rows(reading, facts, at, runs)
+            self._lacks_usage = True
+        self._recorder.record(*records, initiator_id=self.start.initiator_id)
         self._keep(facts, runs)
 
     def end(
@@ -281,7 +285,7 @@ class Interception:
         told = reading or self.told
         first_byte = told.first_byte_at if told is not None else None
         first_id = self._first_response_id if self._has_prompt else None
-        is_counted = facts.usage is not None and not facts.usage.partial
+        is_counted = _is_counted(facts)
         if facts.status is not None:
             records = background_records(self.id, facts, at, self._bill)
         elif is_counted:
@@ -304,8 +308,11 @@ class Interception:
             ended_at=at,
             outcome=outcome,
             status_code=status,
-            usage_partial=not is_counted  # and some may have been used
-            and (self.awaits_response if reading is None else reading.status == 200),
+            usage_partial=self._lacks_usage
+            or (
+                not is_counted  # and some may have been used
+                and (self.awaits_response if reading is None else reading.status == 200)
+            ),
             time_to_first_byte_ms=(
                 None if first_byte is None else round((first_byte - self._began) * 1000)
             ),
@@ -374,7 +381,7 @@ class Interception:
         at: datetime,
         runs: Mapping[int, ToolRun],
     ) -> Sequence[Fact]:
-        """The rows of the last response, with a guess at what its provider didn't tell."""
+        """The rows of a response, with a guess at what its provider didn't tell."""
         is_told = facts.usage is not None and facts.complete
         guess = None if is_told else self._guess(reading)
         if guess is not None and facts.usage is None:
@@ -388,6 +395,10 @@ class Interception:
         if reading.status != 200:
             return None
         return guessed(self.asked_bytes, reading.size, reading.api, is_stream=reading.is_stream)
+
+
+def _is_counted(facts: ResponseFacts) -> bool:
+    return facts.usage is not None and not facts.usage.partial
 
 
 def outcome_of(status: int) -> Outcome:

@@ -199,6 +199,8 @@ class ToolLoop:
         facts = self._dialogue.facts
         reading = turn.begin_reading(None if facts is None else Told(facts))
         reading.complete = True
+        if plain is not None and facts is not None:
+            reading.size = len(plain)
         if self._dialogue.calls:
             reading.progress()
             await turn.note(body)

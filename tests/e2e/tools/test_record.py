@@ -15,6 +15,8 @@ from aibridged.mcp.tools import ToolResult
 from aibridged.observe.spans import SpanName
 from aibridged.pipeline import bridge
 from aibridged.pipeline.tool_loop import calls as tool_calls
+from aibridged.records import schema
+from tests.e2e.spend_limits import is_balanced, ledger, set_limit
 
 OURS = ToolCall("bmcp_files_read", '{"path":"a"}')
 OWN = ToolCall("weather", '{"city":"Bern"}')
@@ -114,6 +116,36 @@ async def test_calls_that_are_never_run_are_on_record_as_such(
     _, tokens, tools = rows_of(await recording.rows())
     assert tokens == [(10, 5, 3)]
     assert tools == [ours(bridge.NOT_RUN), (OWN.name, OWN.arguments, False, None, None, None)]
+
+
+@pytest.mark.parametrize("api", ["chat"])
+async def test_a_turn_whose_usage_is_not_told_is_guessed_and_counts(
+    start, ask, recording, fake, database, clock, api, way
+):
+    """So a spend limit ends such turns, too."""
+    call = {"id": "call_1", "function": {"name": OURS.name, "arguments": OURS.arguments}}
+    said = {"content": "x" * 8000, "tool_calls": [{"index": 0, "type": "function", **call}]}
+    name = "message" if way == "blocking" else "delta"
+    choice = {"index": 0, "finish_reason": "tool_calls", name: said}
+    told = json.dumps({"id": "c", "model": "m", "choices": [choice]})
+    if way == "streaming":
+        told = f"data: {told}\n\ndata: [DONE]\n\n"
+    kind = "text/event-stream" if way == "streaming" else "application/json"
+    fake.play(Script(body=told.encode(), headers=(("Content-Type", kind),), times=9))
+    # A token of the input costs a cent. The tools are more input than the client has sent.
+    prices = (PriceSettings(model="m", input=Decimal(10_000), output=Decimal(0)),)
+    set_limit(database.engine, clock, 35)
+    assert (await ask(await start(prices=prices), api))[0] == 200
+    found, _, _ = rows_of(await recording.rows())
+    assert found["interception"]["usage_partial"]
+    sizes = [len(request.body) // 4 for request in fake.requests]
+    output = len(told) // (4 if way == "blocking" else 250)
+    notes = [row["metadata"] for row in database.rows(schema.token_usages)]
+    guessed = [(each["estimated_input"], each["estimated_output"]) for each in notes]
+    assert guessed == [(size, output) for size in sizes]
+    assert len(sizes) == 2
+    assert ledger(database.engine) == (sum(sizes), 0)
+    assert is_balanced(database.engine)
 
 
 @ONE_API
