@@ -232,13 +232,9 @@ class Interception:
         if self._trace is not None:
             self._trace.answered()
         runs = self._runs_in(facts)
-        at = self._now()
-        if _is_counted(facts):
-            records = response_records(self.id, facts, at, runs, self._bill.of(facts))
-        else:
-            records = self._rows(reading, facts, at, runs)
-            self._lacks_usage = True
+        records = self._rows(reading, facts, self._now(), runs)
         self._recorder.record(*records, initiator_id=self.start.initiator_id)
+        self._lacks_usage = self._lacks_usage or not _is_counted(facts)
         self._keep(facts, runs)
 
     def end(
@@ -288,8 +284,6 @@ class Interception:
         is_counted = _is_counted(facts)
         if facts.status is not None:
             records = background_records(self.id, facts, at, self._bill)
-        elif is_counted:
-            records = response_records(self.id, facts, at, runs, self._bill.of(facts))
         else:
             records = self._rows(reading, facts, at, runs)
         if facts.status not in RUNNING:
@@ -382,7 +376,7 @@ class Interception:
         runs: Mapping[int, ToolRun],
     ) -> Sequence[Fact]:
         """The rows of a response, with a guess at what its provider didn't tell."""
-        is_told = facts.usage is not None and facts.complete
+        is_told = facts.usage is not None and (facts.complete or not facts.usage.partial)
         guess = None if is_told else self._guess(reading)
         if guess is not None and facts.usage is None:
             facts = msgspec.structs.replace(facts, usage=TokenUsage(partial=True))
