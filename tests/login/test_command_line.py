@@ -1,6 +1,7 @@
 """The commands as processes: exit statuses, words, speed, and what they load."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from aibridged.login.clock import SystemClock
 from aibridged.login.store import Logins
 from tests.login.conftest import PENDING, secret
 
-# Beyond what Python itself takes to start.
-BUDGET_S = 0.08
+# Of the time that Python itself takes to start, on whichever machine.
+MOST_TIMES = 8
 LOADED = (
     "",
     ".access_token",
@@ -87,11 +88,10 @@ def test_a_token_is_printed_quickly_and_without_any_library(tmp_path, stored):
 
 
 def cpu_seconds(*command, **environ):
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, env={**os.environ, **environ}, check=True, capture_output=True)
-    after = os.times()
-    spent = after.children_user + after.children_system
-    return spent - before.children_user - before.children_system
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_it_costs_little_more_than_python_itself(tmp_path, stored):
@@ -103,9 +103,9 @@ def test_it_costs_little_more_than_python_itself(tmp_path, stored):
     for _ in range(12):
         program = (sys.executable, "-m", "aibridged", "access-token")
         whole = min(whole, cpu_seconds(*program, **environ))
-        if whole - bare < BUDGET_S:
+        if whole < MOST_TIMES * bare:
             return
-    pytest.fail(f"{whole:.2f} s, and Python alone {bare:.2f} s")
+    pytest.fail(f"{whole:.3f} s, and Python alone {bare:.3f} s")
 
 
 def test_a_failure_is_on_standard_error(tmp_path):
