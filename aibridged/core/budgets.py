@@ -161,7 +161,9 @@ def admits(cap: int, used: int, amount: int) -> bool:
 
 def is_spent(caps: Iterable[Cap], used: Iterable[int], amount: int) -> bool:
     """Whether a cap is reached with another amount beside what is used of each, in nano-dollars."""
-    return any(before + amount >= cap.nanos for cap, before in zip(caps, used, strict=True))
+    return not all(
+        admits(cap.nanos, before + amount, 0) for cap, before in zip(caps, used, strict=True)
+    )
 
 
 def standings(caps: Iterable[Cap], used: Iterable[int], at: datetime) -> list[Standing]:

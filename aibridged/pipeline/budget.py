@@ -12,7 +12,7 @@ from functools import partial
 from aiohttp import web
 
 from aibridged.core.auth import CredentialKind, sent_secrets
-from aibridged.core.budgets import NO_CAPS, Cap, Caps, Check, Standing, admits, standings
+from aibridged.core.budgets import NO_CAPS, Cap, Caps, Check, Standing, admits, is_spent, standings
 from aibridged.core.estimates import Ask, Model, Session
 from aibridged.core.prices import RateCard, tier_of
 from aibridged.core.targets import shown_path
@@ -85,7 +85,7 @@ def stage(components: Components, handler: Handler) -> Handler:
         try:
             return await handler(context)
         except BudgetExceededError as error:
-            if all(used < cap.nanos for cap, used in zip(caps, error.used, strict=True)):
+            if not is_spent(caps, error.used, 0):
                 estimates.relax(model)
             for cap, check, used in zip(caps, checks, error.used, strict=True):
                 refuses = not admits(cap.nanos, used, amount or 0)
