@@ -168,11 +168,10 @@ def is_spent(caps: Iterable[Cap], used: Iterable[int], amount: int) -> bool:
 
 def standings(caps: Iterable[Cap], used: Iterable[int], at: datetime) -> list[Standing]:
     """How caps stand at that time, the fullest first."""
-    day = at.date()
     found = []
     for cap, amount in zip(caps, used, strict=True):
         percent = amount * 100 / cap.nanos if cap.nanos else 100.0
-        found.append(Standing(cap, amount, _bounds(cap.limit.period, day)[1], percent))
+        found.append(Standing(cap, amount, cap.period.reset(at), percent))
     if len(found) > 1:
         found.sort(key=_percent, reverse=True)
     return found
