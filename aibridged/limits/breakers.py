@@ -33,7 +33,6 @@ from aibridged.core.circuit import (
     rejection,
 )
 from aibridged.limits.circuit_records import (
-    CIRCUIT_WORDS,
     CLOSED,
     OPEN,
     TOUCHED_EVERY_S,
@@ -45,7 +44,7 @@ from aibridged.limits.circuit_records import (
     never,
 )
 from aibridged.limits.keys import lock_of
-from aibridged.limits.region import Region
+from aibridged.limits.region import CIRCUIT, Region
 
 _MOST_LATE = 100
 _A_STEP = 100
@@ -88,7 +87,7 @@ class SharedBreakers(Breakers):
     ) -> None:
         super().__init__(settings, clock, on_change)
         self._records = CircuitRecords(region)
-        self._words, self._doubles = region.words, region.doubles
+        self._region, self._words, self._doubles = region, region.words, region.doubles
         self._locks = region.locks
         self._slot = slot
         self._handles: LRUCache[BreakerKey, _Handle] = LRUCache(MAX_CIRCUITS)
@@ -170,19 +169,14 @@ class SharedBreakers(Breakers):
         return found
 
     def _peek(self, handle: _Handle) -> tuple[int, float, int] | None:
-        """Generation with state, end, and counts, without the lock; None: there is nothing.
-
-        Each is whole, but they may be of two states: what matters is decided under the lock.
-        """
-        words = self._words
-        if words[handle.at] != handle.mark and not self._find(handle):
+        """Generation with state, end, and counts, without the lock; None: there is nothing."""
+        if self._words[handle.at] != handle.mark and not self._find(handle):
             return None
-        cell = handle.cell
-        switch = words[cell]
-        if not switch:
+        content = self._region.read(handle.cell, CIRCUIT)
+        if content is None:
             return None
-        at = cell + 1 + (switch & 1) * CIRCUIT_WORDS
-        return words[at], self._doubles[at + 1], words[at + 3]
+        word, ends, _, failures, successes, _, _ = content
+        return word, ends, failures or successes
 
     def _find(self, handle: _Handle) -> bool:
         number = self._records.find(handle.hashed)

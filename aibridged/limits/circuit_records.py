@@ -17,7 +17,6 @@ STATES = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 CLOSED, HALF_OPEN, OPEN = range(len(STATES))
 _NUMBERS = {state: number for number, state in enumerate(STATES)}
 
-CIRCUIT_WORDS = CIRCUIT.size // 8
 TOUCHED_EVERY_S = 1.0
 """How exactly it is known which circuit was used least recently."""
 
@@ -35,7 +34,7 @@ def key_of(key: BreakerKey) -> bytes:
 
 
 class Places(NamedTuple):
-    """Of a record: the index of its key, of the number of its cell, and of when it was used."""
+    """Of a record: the index of its key, the offset of its cell, the index of when it was used."""
 
     key: int
     cell: int
@@ -58,19 +57,17 @@ class CircuitRecords(Keys):
         at = self._first + number * self._size
         return Places(
             self.offset(number) // 8,
-            (at + self._within.cell) // 8,
+            at + self._within.cell,
             (at + self._within.used_at) // 8,
         )
 
     def load(self, number: int) -> CircuitState | None:
         """The state; None where there is none yet."""
         at = self._first + number * self._size
-        switch, content = self._region.content(at + self._within.cell, CIRCUIT.size)
-        if not switch:
+        content = self._region.read(at + self._within.cell, CIRCUIT)
+        if content is None:
             return None
-        word, ends, asked_at, failures, successes, admitted, _ = CIRCUIT.unpack_from(
-            self._region.bytes, content
-        )
+        word, ends, asked_at, failures, successes, admitted, _ = content
         in_flight = sum(self._all(self._region.bytes, at + self._within.in_flight))
         return CircuitState(
             STATES[word & 3], word >> 2, failures, successes, admitted, in_flight, ends, asked_at

@@ -16,7 +16,7 @@ import mmap
 import os
 import struct
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aibridged.core.runaway import MAX_DUMP
 from aibridged.limits.robust_locks import SIZE as LOCK_SIZE
@@ -140,6 +140,16 @@ class Region:
         for view in (self.words, self.doubles, self.shorts):
             view.release()
         self.bytes.close()
+
+    def read(self, cell: int, layout: struct.Struct) -> tuple[Any, ...] | None:
+        """The content of a cell at this offset, all of it of one moment, also without a lock;
+        None: it is empty."""
+        while number := self.words[cell >> 3]:
+            content = layout.unpack_from(self.bytes, cell + 8 + (number & 1) * layout.size)
+            if self.words[cell >> 3] == number:
+                return content
+            # Meanwhile a second writer may have begun to overwrite it.
+        return None
 
     def content(self, cell: int, size: int) -> tuple[int, int]:
         """The number of a cell at this offset, 0 for one that is empty, and where its content

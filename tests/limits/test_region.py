@@ -1,5 +1,6 @@
 import fcntl
 import os
+import struct
 
 import pytest
 
@@ -66,3 +67,28 @@ def test_a_content_that_is_half_written_is_not_there(region):
     region.bytes[at : at + 3] = b"thi"  # and then its writer is killed
     _, at = region.content(cell, SESSION_CONTENT)
     assert region.bytes[at : at + 6] == b"second"
+
+
+def test_a_content_that_is_overwritten_while_it_is_read_is_read_again(region):
+    cell, layout = region.layout.circuits.records.offset + 8, struct.Struct("QQ")
+
+    def store(value: int) -> None:
+        switch, at = region.next_content(cell, layout.size)
+        layout.pack_into(region.bytes, at, value, value)
+        region.words[cell // 8] = switch
+
+    class Preempted:
+        """Reads late: one has stored, and another has cleared what it will write to."""
+
+        size, reads = layout.size, 0
+
+        def unpack_from(self, memory: bytes, at: int) -> tuple[int, int]:
+            self.reads += 1
+            if self.reads == 1:
+                store(2)
+                region.bytes[at : at + self.size] = bytes(self.size)
+            return layout.unpack_from(memory, at)
+
+    assert region.read(cell, layout) is None
+    store(1)
+    assert region.read(cell, Preempted()) == (2, 2)
