@@ -134,13 +134,14 @@ def subject_of(limit: Limit) -> str | None:
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What is spent and reserved of a cap in the present period, which ends at `resets_at`.
+    """What is spent and reserved of a cap in the present period: from `since` until `resets_at`.
 
     `percent` of the cap are used; 100 of a cap of nothing.
     """
 
     cap: Cap
     used: int
+    since: date
     resets_at: datetime
     percent: float
 
@@ -156,7 +157,8 @@ def surpassed(percent: float) -> int | None:
 
 def admits(cap: int, used: int, amount: int) -> bool:
     """Whether a cap allows for another amount, all in nano-dollars."""
-    return used < cap and used + amount <= cap
+    # What is free isn't allowed for either, once nothing is left.
+    return used + (amount or 1) <= cap
 
 
 def is_spent(caps: Iterable[Cap], used: Iterable[int], amount: int) -> bool:
@@ -168,10 +170,12 @@ def is_spent(caps: Iterable[Cap], used: Iterable[int], amount: int) -> bool:
 
 def standings(caps: Iterable[Cap], used: Iterable[int], at: datetime) -> list[Standing]:
     """How caps stand at that time, the fullest first."""
+    day = at.date()
     found = []
     for cap, amount in zip(caps, used, strict=True):
+        since, resets_at = _bounds(cap.limit.period, day)
         percent = amount * 100 / cap.nanos if cap.nanos else 100.0
-        found.append(Standing(cap, amount, cap.period.reset(at), percent))
+        found.append(Standing(cap, amount, since, resets_at, percent))
     if len(found) > 1:
         found.sort(key=_percent, reverse=True)
     return found

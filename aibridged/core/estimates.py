@@ -13,18 +13,20 @@ request that is refused teaches nothing, a refusal brings the output nearer to t
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from math import inf
 from typing import TypeVar
 
 import msgspec
 
 from aibridged.core.prices import (
+    MILLION,
     STANDARD,
     RateCard,
     Rates,
     Usage,
     input_cost,
-    rates_of,
     rounded,
+    step_of,
 )
 
 MAX_SESSIONS = 10_000
@@ -82,6 +84,27 @@ class _Spent(msgspec.Struct, frozen=True, gc=False):
     size: int
 
 
+class _Tariff(msgspec.Struct, frozen=True, gc=False):
+    """What an estimate takes of the rates of a tier: `fresh` input is taken to be cached."""
+
+    rates: Rates
+    fresh: int | None
+    read: int
+    generated: int | None
+    request: int
+
+
+class _Short(msgspec.Struct, frozen=True):
+    """The tariffs of requests to a model with `most` tokens of input at the most.
+
+    There is that of the asked tier, and behind it the standard one, if that is another.
+    """
+
+    card: RateCard
+    most: float
+    tariffs: tuple[_Tariff, ...]
+
+
 class _Learned(OrderedDict[_K, _V]):
     """The latest values of so many keys."""
 
@@ -99,6 +122,7 @@ class Estimates:
         self._sessions: _Learned[Session, _Spent] = _Learned()
         self._outputs: _Learned[Model, int] = _Learned()
         self._contexts: _Learned[tuple[str, str], int] = _Learned()
+        self._short: _Learned[Model, _Short] = _Learned()
 
     def worst(self, card: RateCard, ask: Ask) -> int | None:
         """Nano-dollars; None where the card lacks a price."""
@@ -114,46 +138,74 @@ class Estimates:
             given = min(given + stored, MAX_INPUT)
         elif ask.session is not None and (spent := self._sessions.get(ask.session)) is not None:
             known = size * spent.nanos // spent.size
-        tier = ask.model.tier
-        amount = _amount(rates_of(card, STANDARD, given), given, output, known)
-        if tier == STANDARD or amount is None:
+        tariffs = self._tariffs(card, ask.model, given)
+        amount = _amount(tariffs[-1], given, output, known)
+        if len(tariffs) == 1 or amount is None:
             return amount
-        # Or in the standard one, if that is dearer.
-        return max(amount, _amount(rates_of(card, tier, given), given, output, known) or 0)
+        # Or in the tier that is asked for, if that is dearer.
+        return max(amount, _amount(tariffs[0], given, output, known) or 0)
 
     def learn(
         self, card: RateCard, ask: Ask, usage: Usage, stored_as: Iterable[str | None] = ()
     ) -> None:
         """Note the usage of the answer, and the ids by which another request may go on from it."""
         before = self._outputs.get(ask.model, FIRST_OUTPUT)
-        output = min(max(usage.output, before - (before - usage.output) // _DECAY), MAX_OUTPUT)
-        if (output := max(output, FIRST_OUTPUT)) != before:
-            self._outputs.note(ask.model, output)
+        if usage.output > before or before > FIRST_OUTPUT:
+            output = min(max(usage.output, before - (before - usage.output) // _DECAY), MAX_OUTPUT)
+            self._outputs.note(ask.model, max(output, FIRST_OUTPUT))
         for id in stored_as:
             if id is not None:
                 used = usage.input + usage.cache_read + usage.cache_write + usage.output
                 self._contexts.note((ask.model.provider, id), used)
         if ask.session is None or not ask.size:
             return
-        given = input_cost(usage, card, ask.model.tier)
-        if given is not None:
-            self._sessions.note(ask.session, _Spent(given, ask.size))
+        given = usage.input + usage.cache_read + usage.cache_write
+        cost = input_cost(usage, self._tariffs(card, ask.model, given)[0].rates)
+        if cost is not None:
+            self._sessions.note(ask.session, _Spent(cost, ask.size))
 
     def relax(self, model: Model) -> None:
         """Take the model to generate less: for that a request was refused, so none could tell."""
         before = self._outputs.get(model, FIRST_OUTPUT)
         self._outputs.note(model, FIRST_OUTPUT + (before - FIRST_OUTPUT) // 2)
 
+    def _tariffs(self, card: RateCard, model: Model, given: int) -> tuple[_Tariff, ...]:
+        """Those of a request with so much input: first that of the tier that is asked for."""
+        short = self._short.get(model)
+        if short is None or short.card is not card:
+            short = _Short(card, _shortest(card, model.tier), _tariffs(card, model.tier, 0))
+            self._short.note(model, short)
+        return short.tariffs if given <= short.most else _tariffs(card, model.tier, given)
 
-def _amount(rates: Rates, given: int, output: int, known: int | None) -> int | None:
-    """What so many tokens cost by these rates, where it is `known` what the input is likely to."""
-    fresh, generated = rates.input, rates.output
+
+def _shortest(card: RateCard, tier: str) -> float:
+    """Tokens of input up to which the first rates hold."""
+    return min(
+        steps[1].above if len(steps) > 1 else inf
+        for steps in (card.steps(tier), card.steps(STANDARD))
+    )
+
+
+def _tariffs(card: RateCard, tier: str, given: int) -> tuple[_Tariff, ...]:
+    tiers = (STANDARD,) if tier == STANDARD else (tier, STANDARD)
+    return tuple(_tariff(step_of(card.steps(each), given).rates) for each in tiers)
+
+
+def _tariff(rates: Rates) -> _Tariff:
+    fresh = rates.input
+    read = rates.cache_read if rates.cache_read is not None else fresh or 0
+    if fresh is not None and rates.cache_write_5m is not None:
+        fresh = max(fresh, rates.cache_write_5m)
+    return _Tariff(rates, fresh, read, rates.output, rates.request or 0)
+
+
+def _amount(tariff: _Tariff, given: int, output: int, known: int | None) -> int | None:
+    """What so many tokens cost, where it is `known` what the input is likely to."""
+    fresh, generated = tariff.fresh, tariff.generated
     if (fresh is None and given) or (generated is None and output):
         return None
-    fresh, generated, request = fresh or 0, generated or 0, rates.request or 0
-    if known is not None:
-        read = fresh if rates.cache_read is None else rates.cache_read
-        return rounded(output * generated) + max(known, rounded(given * read + request))
-    if rates.cache_write_5m is not None and rates.cache_write_5m > fresh:
-        fresh = rates.cache_write_5m
-    return rounded(given * fresh + output * generated + request)
+    if known is None:
+        cost = given * (fresh or 0) + tariff.request
+    else:
+        cost = max(known * MILLION, given * tariff.read + tariff.request)
+    return rounded(cost + output * (generated or 0))

@@ -18,8 +18,8 @@ DOLLAR = 10**9
 """Nano-dollars."""
 MAX_AMOUNT = 10_000 * DOLLAR
 """More than any response costs; SQLite refuses sums that exceed 63 bits."""
-_MILLION = 10**6
-_HALF = _MILLION // 2
+MILLION = 10**6
+_HALF = MILLION // 2
 
 STANDARD, BATCH, FLEX, PRIORITY, FAST = "standard", "batch", "flex", "priority", "fast"
 TIERS = (STANDARD, BATCH, FLEX, PRIORITY, FAST)
@@ -129,6 +129,10 @@ class RateCard(msgspec.Struct, frozen=True):
     own: int | None = None
     source: str = ""
 
+    def steps(self, tier: str) -> tuple[Step, ...]:
+        """The steps of a tier, those of the standard one if it has no rates of its own."""
+        return (self.tiers.get(tier) or self.tiers[STANDARD]).steps
+
 
 class Cost(NamedTuple):
     """An amount in nano-dollars, None where there is no price."""
@@ -191,7 +195,7 @@ def cost(
     steps = (own or card.tiers[STANDARD]).steps
     step = steps[0]
     if len(steps) > 1:
-        step = _step(steps, usage.input + usage.cache_read + usage.cache_write)
+        step = step_of(steps, usage.input + usage.cache_read + usage.cache_write)
     if own is None or step.is_derived or not is_tier_told:
         reasons.append(Reason.TIER)
     rates = step.rates
@@ -205,7 +209,7 @@ def cost(
             reasons.append(Reason.TOOL)
         else:
             total += searches * rates.web_search
-    amount = (total + _HALF) // _MILLION
+    amount = (total + _HALF) // MILLION
     if amount > MAX_AMOUNT:
         amount = MAX_AMOUNT
     if not reasons:
@@ -213,9 +217,8 @@ def cost(
     return Cost(amount, Label.ESTIMATED, tuple(sorted({*reasons})))
 
 
-def input_cost(usage: Usage, card: RateCard, tier: str) -> int | None:
+def input_cost(usage: Usage, rates: Rates) -> int | None:
     """Nano-dollars of what the model was given and has searched; None where a rate is missing."""
-    rates = rates_of(card, tier, usage.input + usage.cache_read + usage.cache_write)
     given = _given(usage, rates, [])
     if given is None:
         return None
@@ -223,15 +226,19 @@ def input_cost(usage: Usage, card: RateCard, tier: str) -> int | None:
     return rounded(given + searches + (rates.request or 0))
 
 
-def rates_of(card: RateCard, tier: str, given: int) -> Rates:
-    """The rates of a request with so many tokens of input, cache included."""
-    steps = (card.tiers.get(tier) or card.tiers[STANDARD]).steps
-    return steps[0].rates if len(steps) == 1 else _step(steps, given).rates
+def step_of(steps: Sequence[Step], given: int) -> Step:
+    """The step of a request with so many tokens of input, cache included."""
+    found = steps[0]
+    for step in steps[1:]:
+        if given <= step.above:
+            break
+        found = step
+    return found
 
 
 def rounded(millionths: int) -> int:
     """Nano-dollars of millionths of them, half up; `MAX_AMOUNT` at most."""
-    return min((millionths + _HALF) // _MILLION, MAX_AMOUNT)
+    return min((millionths + _HALF) // MILLION, MAX_AMOUNT)
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -245,15 +252,6 @@ def total(costs: Iterable[Cost]) -> Cost:
         lacks_some = lacks_some or each.label is Label.UNPRICED
     label = Label.UNPRICED if lacks_some else Label.ESTIMATED if reasons else Label.EXACT
     return Cost(amount if is_priced or not lacks_some else None, label, tuple(sorted(reasons)))
-
-
-def _step(steps: Sequence[Step], given: int) -> Step:
-    found = steps[0]
-    for step in steps[1:]:
-        if given <= step.above:
-            break
-        found = step
-    return found
 
 
 def _given(usage: Usage, rates: Rates, reasons: list[Reason]) -> int | None:

@@ -18,7 +18,7 @@ from loguru import logger
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.budget_alerts import Alert, Told, reached, sentence
-from aibridged.core.budgets import Limit, Scope
+from aibridged.core.budgets import Scope, Standing
 from aibridged.daemon.alert_webhook import Webhook
 from aibridged.identity.spend_limits import limit_with
 from aibridged.identity.spend_scopes import ScopeKey, scope_names
@@ -85,30 +85,21 @@ class BudgetAlerts:
         await self._webhook.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def note(
-        self,
-        limit: Limit,
-        subject: str,
-        period_start: date,
-        used: int,
-        cap: int,
-        has_refused: bool = False,
-    ) -> None:
-        """Note how a subject stands in a period: nano-dollars used, and those of the cap.
+    def note(self, standing: Standing, has_refused: bool = False) -> None:
+        """Note how a cap stands. One that has refused a request is reached, whatever is left of it.
 
-        A cap that has refused a request is reached, whatever is left of it. It costs a look into
-        memory unless a threshold is reached for the first time.
+        It costs a look into memory unless a threshold is reached for the first time.
         """
-        thresholds, counted = self._thresholds, max(used, cap) if has_refused else used
-        if not thresholds or counted * 100 < thresholds[0] * cap or cap <= 0:
+        cap, used = standing.cap, standing.used
+        levels = reached(self._thresholds, max(used, cap.nanos) if has_refused else used, cap.nanos)
+        if not levels:
             return
-        level = reached(thresholds, counted, cap)[-1]
-        key = (limit.id, subject, period_start)
-        if self._noted.get(key, 0) >= level or self._waiting.full():
+        key = (cap.limit.id, cap.subject, standing.since)
+        if self._noted.get(key, 0) >= levels[-1] or self._waiting.full():
             return
-        self._noted[key] = level
+        self._noted[key] = levels[-1]
         now = self._clock.wall()
-        self._waiting.put_nowait(Alert(limit.id, subject, period_start, level, now, used, cap))
+        self._waiting.put_nowait(Alert(*key, levels[-1], now, used, cap.nanos))
 
     async def idle(self) -> None:
         """Return once all that was noted is in the database, or wasn't to be noted there."""

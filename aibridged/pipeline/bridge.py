@@ -134,7 +134,7 @@ class Bridge:
             trace.intercept(start, began, streaming=facts.stream)
         used = await self._recorder.start(start)
         if context.on_recorded is not None:
-            context.on_recorded(used)
+            context.on_recorded(context, used)
         if trace is not None:
             trace.recorded(start.id)
         self._begun += 1

@@ -8,11 +8,12 @@ nobody, and neither do routes that aren't recorded. See `core.budgets` and `core
 from collections.abc import Awaitable
 from datetime import datetime
 from functools import partial
+from math import inf
 
 from aiohttp import web
 
 from aibridged.core.auth import CredentialKind, sent_secrets
-from aibridged.core.budgets import NO_CAPS, Cap, Caps, Check, Standing, admits, is_spent, standings
+from aibridged.core.budgets import NO_CAPS, Cap, Caps, Standing, is_spent, standings
 from aibridged.core.estimates import Ask, Model, Session
 from aibridged.core.prices import RateCard, tier_of
 from aibridged.core.targets import shown_path
@@ -22,11 +23,11 @@ from aibridged.core.usage_headers import (
     codex_headers,
     unified_headers,
 )
+from aibridged.errors import GatewayError
 from aibridged.pipeline.budget_refusals import over_budget, unknown, unpriced
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.records.facts import Reservation
-from aibridged.records.jobs import BudgetExceededError
 from aibridged.transport.request import Replacement
 from aibridged.wire.facts import RESPONSES_APIS, WireApi
 
@@ -41,6 +42,8 @@ def stage(components: Components, handler: Handler) -> Handler:
     denies, allows = settings.unpriced == _DENY, settings.unpriced == _ALLOW
     softens = components.policies is not None and components.policies.soften_budgets
     shares = components.used_shares if softens else None
+    # From so many percent of a cap on, there is something to be noted.
+    noted_from = min(settings.budget_alerts, default=inf)
 
     def budget(context: RequestContext) -> Awaitable[web.StreamResponse]:
         actor = context.actor
@@ -52,16 +55,20 @@ def stage(components: Components, handler: Handler) -> Handler:
             context.request.replacement = _PROVIDERS_GO
         if context.route.api is None:
             return handler(context)
+        if pricing.book is None:
+            return once_priced(context, found, context.route.api)
         return within(context, found, context.route.api)
 
-    async def within(context: RequestContext, found: Caps, api: WireApi) -> web.StreamResponse:
+    async def once_priced(context: RequestContext, found: Caps, api: WireApi) -> web.StreamResponse:
+        await pricing.loaded()
+        return await within(context, found, api)
+
+    def within(context: RequestContext, found: Caps, api: WireApi) -> Awaitable[web.StreamResponse]:
         caps, facts = found.caps, context.facts
-        if pricing.book is None:
-            await pricing.loaded()
         if caps and fails_closed and (limits.are_stale or pricing.book is None):
             raise unknown(api, more)
         at = clock.wall()
-        client, session_id = context.client
+        session_id = context.client[1]
         tier = tier_of(facts.service_tier, facts.speed)
         model = Model(context.route.provider.name, facts.model, tier)
         ask = Ask(
@@ -81,47 +88,59 @@ def stage(components: Components, handler: Handler) -> Handler:
                 amount=amount or 0, checks=checks, charged_to=found.charged_to
             )
         if caps:
-            context.on_recorded = partial(admitted, context, caps, checks, at, api)
-        try:
-            return await handler(context)
-        except BudgetExceededError as error:
-            if not is_spent(caps, error.used, 0):
-                estimates.relax(model)
-            for cap, check, used in zip(caps, checks, error.used, strict=True):
-                refuses = not admits(cap.nanos, used, amount or 0)
-                note(cap.limit, cap.subject, check.since, used, cap.nanos, refuses)
-            reached = standings(caps, error.used, at)
-            raise over_budget(reached, amount or 0, at, api, client, more) from None
+            context.on_recorded = partial(admitted, caps, at, api)
+            context.on_refused = partial(refused, ask, caps, amount or 0, at, api)
+        return handler(context)
 
     def admitted(
-        context: RequestContext,
         caps: tuple[Cap, ...],
-        checks: tuple[Check, ...],
         at: datetime,
         api: WireApi,
+        context: RequestContext,
         amounts: tuple[int, ...],
     ) -> None:
         """Have the answer tell how the limits stand, and note it for the next request."""
         context.caps_used = caps, amounts
-        for cap, check, used in zip(caps, checks, amounts, strict=True):
-            note(cap.limit, cap.subject, check.since, used, cap.nanos, False)
         found = standings(caps, amounts, at)
+        fullest = found[0]
+        if fullest.percent >= noted_from:
+            for each in found:
+                note(each, False)
         if shares is not None:
-            actor, fullest = context.actor, found[0]
+            actor = context.actor
             shares.note(actor.id, actor.api_key_id, fullest.percent, fullest.resets_at - at)
         context.request.replacement = Replacement(PROVIDERS_OWN, _headers(api, found))
+
+    def refused(
+        ask: Ask,
+        caps: tuple[Cap, ...],
+        amount: int,
+        at: datetime,
+        api: WireApi,
+        context: RequestContext,
+        amounts: tuple[int, ...],
+    ) -> GatewayError:
+        """Note how the limits stand, and tell why the request isn't within them."""
+        if not is_spent(caps, amounts, 0):
+            estimates.relax(ask.model)
+        found = standings(caps, amounts, at)
+        for each in found:
+            note(each, each.blocks(amount))
+        return over_budget(found, amount, at, api, context.client[0], more)
 
     def estimate(context: RequestContext, ask: Ask, at: datetime) -> int | None:
         """What the request may cost, by the first card that tells, which then learns from it."""
         book = pricing.book
         if book is None:
             return None
-        for card in (book.card(ask.model.provider, ask.model.name, at), book.unpriced):
-            amount = None if card is None else estimates.worst(card, ask)
-            if card is not None and amount is not None:
-                context.at_end(partial(learn, context, card, ask))
-                return amount
-        return None
+        card = book.card(ask.model.provider, ask.model.name, at)
+        amount = None if card is None else estimates.worst(card, ask)
+        if amount is None and book.unpriced is not None:
+            card = book.unpriced
+            amount = estimates.worst(card, ask)
+        if card is not None and amount is not None:
+            context.at_end(partial(learn, context, card, ask))
+        return amount
 
     def learn(context: RequestContext, card: RateCard, ask: Ask) -> None:
         interception = context.interception

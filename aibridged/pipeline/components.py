@@ -1,7 +1,6 @@
 """The components that the stages use, constructed by `compose` only."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import date
 
 import msgspec
 from aiohttp import web
@@ -10,7 +9,7 @@ from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import Breakers
-from aibridged.core.budgets import Limit
+from aibridged.core.budgets import Standing
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.connection_limiter import ConnectionLimiter
@@ -54,9 +53,8 @@ LocalHandler = Callable[[web.BaseRequest, Actor | None, str, bytes], Awaitable[w
 the caller's network."""
 
 
-NoteStanding = Callable[[Limit, str, date, int, int, bool], None]
-"""Notes how a subject stands to a limit: the first day of the period, the nano-dollars that are
-used in it, those of the cap, and whether it has refused a request. It takes no time."""
+NoteStanding = Callable[[Standing, bool], None]
+"""Notes how a cap stands, and whether it has refused a request. It takes no time."""
 
 
 class LocalRoute(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from aibridged.core.byte_budget import Hold
 from aibridged.core.client_ip import client_ip, rate_limit_key
 from aibridged.core.policies import Policy
 from aibridged.core.prices import Cost
-from aibridged.errors import ErrorKind
+from aibridged.errors import ErrorKind, GatewayError
 from aibridged.identity.active_requests import Listed, LiveRequest
 from aibridged.identity.base import Actor
 from aibridged.limits.redis_script import Code
@@ -51,7 +51,8 @@ class RequestContext(Listed):
     `policy` is the caller's, None where there are no policies, and `person_limits` what Redis has
     said of that person's limits, where it has been asked; `reservation` is what the request may
     cost, where a spend limit concerns it, and `on_recorded` is then told what was used before, for
-    each of its checks, which `caps_used` has with the caps; `model_page` is set where the response
+    each of its checks, which `caps_used` has with the caps, or else `on_refused` makes an error of
+    it; `model_page` is set where the response
     is a list of models that isn't shown whole.
 
     For the summary: `began`, `sent_at` and `answered_at` are monotonic, the latter when the head of
@@ -85,7 +86,8 @@ class RequestContext(Listed):
     policy: Policy | None = None
     person_limits: Code | None = None
     reservation: Reservation | None = None
-    on_recorded: Callable[[tuple[int, ...]], None] | None = None
+    on_recorded: "Callable[[RequestContext, tuple[int, ...]], None] | None" = None
+    on_refused: "Callable[[RequestContext, tuple[int, ...]], GatewayError] | None" = None
     caps_used: tuple[tuple[Cap, ...], tuple[int, ...]] | None = None
     model_page: Page | None = None
     members: Mapping[str, Span] | None = None

@@ -18,7 +18,7 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.failure import INTERNAL, of_break, of_gateway
 from aibridged.records.facts import Outcome
-from aibridged.records.jobs import RecordingFailedError
+from aibridged.records.jobs import BudgetExceededError, RecordingFailedError
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.in_flight import InFlight
 
@@ -53,6 +53,9 @@ def stage(components: Components, handler: Handler) -> Handler:
             interception = context.interception = await bridge.begin(context)
         except RecordingFailedError:
             raise GatewayError(RECORDING_FAILED, retry_after=1) from None
+        except BudgetExceededError as error:
+            assert context.on_refused is not None, "nothing was to be reserved"
+            raise context.on_refused(context, error.used) from None
         interception.watch = context.watch
         outcome, status = Outcome.FAILED, None
         try:

@@ -86,11 +86,8 @@ def without_refused(
     starts: Sequence[InterceptionStart], admissions: Mapping[str, Admission]
 ) -> Sequence[InterceptionStart]:
     """The starts that are recorded."""
-    if not admissions:
-        return starts
-    return [
-        start for start in starts if not isinstance(admissions.get(start.id), BudgetExceededError)
-    ]
+    refused = {id for id, each in admissions.items() if type(each) is BudgetExceededError}
+    return [start for start in starts if start.id not in refused] if refused else starts
 
 
 def admitted(start: InterceptionStart, admissions: Mapping[str, Admission]) -> tuple[int, ...]:

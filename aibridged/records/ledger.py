@@ -13,8 +13,9 @@ All counts for the day (in UTC) on which the interception started. Requests with
 count for nobody.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from itertools import repeat
 from typing import Any, Protocol
 
 from aibridged.core.auth import CredentialKind
@@ -161,7 +162,7 @@ class Ledger:
 
     def admit(
         self, starts: Sequence[InterceptionStart], *, is_first: bool = False
-    ) -> dict[str, Admission]:
+    ) -> Mapping[str, Admission]:
         """Reserve for each start that has a reservation, in their order, if its checks allow.
 
         Where it `is_first`, none of them was written before.
@@ -169,10 +170,28 @@ class Ledger:
         asking = [start for start in starts if start.reservation is not None]
         if not asking:
             return {}
-        self._read_used(asking)
         # A batch whose commit was not confirmed may be written again.
         present = () if is_first else dict(self._read_charges([start.id for start in asking]))
-        return {start.id: self._admit(start, is_there=start.id in present) for start in asking}
+        admissions: dict[str, Admission] = {}
+        for start in asking:
+            reservation = start.reservation
+            assert reservation is not None, "it asks for one"
+            amount, checks = reservation.amount, reservation.checks
+            try:
+                used = self._used.of(checks)
+            except KeyError:
+                self._read_used(asking)
+                used = self._used.of(checks)
+            admissions[start.id] = used
+            if start.id in present:
+                continue
+            if not all(map(admits, [check.cap for check in checks], used, repeat(amount))):
+                admissions[start.id] = BudgetExceededError(used)
+            elif amount:
+                day = start.started_at.date()
+                for subject in _subjects(start):
+                    self._add(subject, day, 0, amount)
+        return admissions
 
     def started(self, starts: Sequence[InterceptionStart]) -> None:
         """Remember the rows that have been inserted."""
@@ -209,22 +228,6 @@ class Ledger:
         """Forget everything: another daemon may have written meanwhile."""
         self._open.clear()
         self._used.clear()
-
-    def _admit(self, start: InterceptionStart, *, is_there: bool) -> Admission:
-        reservation = start.reservation
-        assert reservation is not None
-        amount, checks = reservation.amount, reservation.checks
-        amounts = self._used.of(checks)
-        if is_there:
-            return amounts
-        for spent, check in zip(amounts, checks, strict=True):
-            if not admits(check.cap, spent, amount):
-                return BudgetExceededError(amounts)
-        if amount:
-            day = start.started_at.date()
-            for subject in _subjects(start):
-                self._add(subject, day, 0, amount)
-        return amounts
 
     def _charge(self, charge: _Charge, cost: int | None) -> None:
         spent, released = (cost or 0) - charge.cost, charge.reserved
@@ -295,15 +298,13 @@ class Ledger:
             yield str(id), _Charge(initiator, others, day(started_at), *rest)
 
     def _read_used(self, starts: Sequence[InterceptionStart]) -> None:
-        """Look up what the checks of these need, if it isn't remembered."""
+        """Look up what the checks of these need, and isn't remembered."""
         missing = self._used.missing(
             check
             for start in starts
             if start.reservation is not None
             for check in start.reservation.checks
         )
-        if not missing:
-            return
         found = UsedAmounts()
         for key, amount in self._run(self._sql.used, checks=self._sql.list_of([*missing])):
             found.put(missing[key], int(amount or 0))

@@ -48,5 +48,9 @@ class UsedAmounts:
                     amounts[since] += amount
 
     def of(self, checks: Sequence[Check]) -> tuple[int, ...]:
-        """The amount of each check's subject since its day; all of them are here."""
+        """The amount of each check's subject since its day.
+
+        Raises:
+            KeyError: one of them isn't here.
+        """
         return tuple([self._since[check.subject][check.since] for check in checks])

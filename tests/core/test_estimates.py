@@ -126,6 +126,24 @@ def test_a_tier_that_is_asked_for_is_reserved_if_it_is_dearer():
     assert worst(STANDARD) == worst("flex") == worst("unheard-of") == 10_000
 
 
+def test_a_long_request_has_the_rates_of_long_ones():
+    short, long, dear = (Rates(input=rate(Decimal(each)), output=0) for each in "123")
+    steps = {STANDARD: Tier((Step(-1, short), Step(10, long))), PRIORITY: Tier((Step(-1, dear),))}
+    stepped, made = RateCard("p", "m", "v", steps), Estimates()
+
+    def worst(tokens, tier=STANDARD):
+        return made.worst(stepped, Ask(Model("p", "m", tier), None, 4 * tokens, 0))
+
+    assert [worst(10), worst(11), worst(10)] == [10 * 1000, 11 * 2000, 10 * 1000]
+    assert [worst(10, PRIORITY), worst(11, PRIORITY)] == [10 * 3000, 11 * 3000]
+
+
+def test_new_prices_count_at_once():
+    made, ask = Estimates(), Ask(MODEL, None, 4, 0)
+    found = [made.worst(card(input=dollars, output="1"), ask) for dollars in ("1", "2", "1")]
+    assert found == [1000, 2000, 1000]
+
+
 def test_a_body_holds_no_more_tokens_than_a_model_takes():
     found = Estimates().worst(card(input="1", output="1"), Ask(MODEL, None, 10**9, 0))
     assert found == MAX_INPUT * 1000
@@ -153,3 +171,4 @@ def test_only_so_many_sessions_are_remembered(monkeypatch):
             (f"r{number}",),
         )
     assert len(made._sessions) == len(made._outputs) == len(made._contexts) == 10
+    assert len(made._short) == 10

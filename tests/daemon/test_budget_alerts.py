@@ -10,7 +10,7 @@ from loguru import logger
 
 from aibridged.config.options import Settings
 from aibridged.config.secret import Secret
-from aibridged.core.budgets import CENT, Period, Scope
+from aibridged.core.budgets import CENT, Cap, Period, Scope, standings
 from aibridged.daemon import budget_alerts
 from aibridged.daemon.budget_alerts import GIVE_UP_S, LEASE_S, MAX_WAITING, BudgetAlerts
 from aibridged.identity.groups import GroupStore
@@ -92,9 +92,10 @@ def limit(database, clock):
     return limits.set(ScopeKey(Scope.USER, ann.id), Period.MONTHLY, 5000)
 
 
-def note(alerts, limit, dollars, subject=None):
-    subject = subject or f"user:{limit.scope_id}"
-    alerts.note(limit, subject, alerts._clock.wall().date(), dollars * DOLLARS, 50 * DOLLARS)
+def note(alerts, limit, dollars, subject=None, has_refused=False):
+    cap = Cap(limit, subject or f"user:{limit.scope_id}", 50 * DOLLARS)
+    [standing] = standings([cap], [dollars * DOLLARS], alerts._clock.wall())
+    alerts.note(standing, has_refused)
 
 
 def stored(database):
@@ -230,8 +231,7 @@ async def test_a_slow_receiver_holds_up_no_request(start, limit, receiver):
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_limit_that_has_refused_is_reached(start, limit, receiver):
     alerts = await start()
-    today = alerts._clock.wall().date()
-    alerts.note(limit, f"user:{limit.scope_id}", today, 49 * DOLLARS, 50 * DOLLARS, True)
+    note(alerts, limit, 49, has_refused=True)
     await until(lambda: receiver.alerts)
     assert (receiver.alerts[0]["threshold"], receiver.alerts[0]["used"]) == (100, "49")
 
