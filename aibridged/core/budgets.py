@@ -88,6 +88,14 @@ class Cap(msgspec.Struct, frozen=True, gc=False):
     def period(self) -> Period:
         return self.limit.period
 
+    def percent(self, used: int) -> float:
+        """How much of it so many nano-dollars are; 100 of a cap of nothing."""
+        return used * 100 / self.nanos if self.nanos else 100.0
+
+    def standing(self, used: int, at: datetime) -> "Standing":
+        """How it stands at that time, when so many nano-dollars are used of it."""
+        return Standing(self, used, *_bounds(self.limit.period, at.date()), self.percent(used))
+
 
 class Check(msgspec.Struct, frozen=True, gc=False):
     """What `subject` may have spent and reserved since a day: `cap` nano-dollars."""
@@ -134,10 +142,7 @@ def subject_of(limit: Limit) -> str | None:
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What is spent and reserved of a cap in the present period: from `since` until `resets_at`.
-
-    `percent` of the cap are used; 100 of a cap of nothing.
-    """
+    """What is spent and reserved of a cap in the present period: from `since` until `resets_at`."""
 
     cap: Cap
     used: int
@@ -170,18 +175,17 @@ def is_spent(caps: Iterable[Cap], used: Iterable[int], amount: int) -> bool:
 
 def standings(caps: Iterable[Cap], used: Iterable[int], at: datetime) -> list[Standing]:
     """How caps stand at that time, the fullest first."""
-    day = at.date()
-    found = []
-    for cap, amount in zip(caps, used, strict=True):
-        since, resets_at = _bounds(cap.limit.period, day)
-        percent = amount * 100 / cap.nanos if cap.nanos else 100.0
-        found.append(Standing(cap, amount, since, resets_at, percent))
-    if len(found) > 1:
-        found.sort(key=_percent, reverse=True)
-    return found
+    found = [cap.standing(amount, at) for cap, amount in zip(caps, used, strict=True)]
+    return sorted(found, key=attrgetter("percent"), reverse=True)
 
 
-_percent = attrgetter("percent")
+def fullest(caps: Sequence[Cap], used: Sequence[int], at: datetime) -> Standing:
+    """The first of the `standings`."""
+    if len(caps) == 1:
+        return caps[0].standing(used[0], at)
+    percents = list(map(Cap.percent, caps, used))
+    first = percents.index(max(percents))
+    return caps[first].standing(used[first], at)
 
 
 class SpendLimits:

@@ -13,7 +13,7 @@ from math import inf
 from aiohttp import web
 
 from aibridged.core.auth import CredentialKind, sent_secrets
-from aibridged.core.budgets import NO_CAPS, Cap, Caps, Standing, is_spent, standings
+from aibridged.core.budgets import NO_CAPS, Cap, Caps, fullest, is_spent, standings
 from aibridged.core.estimates import Ask, Model, Session
 from aibridged.core.prices import RateCard, tier_of
 from aibridged.core.targets import shown_path
@@ -101,15 +101,19 @@ def stage(components: Components, handler: Handler) -> Handler:
     ) -> None:
         """Have the answer tell how the limits stand, and note it for the next request."""
         context.caps_used = caps, amounts
-        found = standings(caps, amounts, at)
-        fullest = found[0]
-        if fullest.percent >= noted_from:
-            for each in found:
+        first = fullest(caps, amounts, at)
+        if first.percent >= noted_from:
+            for each in standings(caps, amounts, at):
                 note(each, False)
         if shares is not None:
             actor = context.actor
-            shares.note(actor.id, actor.api_key_id, fullest.percent, fullest.resets_at - at)
-        context.request.replacement = Replacement(PROVIDERS_OWN, _headers(api, found))
+            shares.note(actor.id, actor.api_key_id, first.percent, first.resets_at - at)
+        headers: RawHeaders = ()
+        if api is WireApi.MESSAGES:
+            headers = unified_headers(first)
+        elif api in RESPONSES_APIS:
+            headers = codex_headers(standings(caps, amounts, at))
+        context.request.replacement = Replacement(PROVIDERS_OWN, headers)
 
     def refused(
         ask: Ask,
@@ -152,12 +156,6 @@ def stage(components: Components, handler: Handler) -> Handler:
             estimates.learn(card, ask, usage, ids)
 
     return budget
-
-
-def _headers(api: WireApi, found: list[Standing]) -> RawHeaders:
-    if api is WireApi.MESSAGES:
-        return unified_headers(found[0])
-    return codex_headers(found) if api in RESPONSES_APIS else ()
 
 
 def _shown(context: RequestContext) -> str:

@@ -15,6 +15,7 @@ from aibridged.core.budgets import (
     Period,
     Scope,
     SpendLimits,
+    fullest,
     standings,
     surpassed,
 )
@@ -136,8 +137,20 @@ def test_the_fullest_cap_comes_first():
     assert [each.percent for each in (monthly, weekly, daily)] == [100, 95, 94.9]
     assert [surpassed(each.percent) for each in (monthly, weekly, daily)] == [95, 95, 75]
     assert daily.resets_at == datetime(2026, 12, 1, tzinfo=UTC)
+    assert daily.since == date(2026, 11, 30)
     (only,) = standings(caps[:1], (749,), at)
     assert surpassed(only.percent) is None
+
+
+def test_the_fullest_is_the_first_of_all_standings():
+    at = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    caps = [
+        Cap(limit(Scope.USER, "u1", period=period), "user:u1", 100)
+        for period in (Period.MONTHLY, Period.DAILY, Period.WEEKLY)
+    ]
+    for used in ((1, 2, 3), (3, 2, 1), (2, 2, 1), (0, 0, 0)):
+        assert fullest(caps, used, at) == standings(caps, used, at)[0]
+    assert fullest(caps[:1], (7,), at).percent == 7
 
 
 @pytest.mark.parametrize(
