@@ -173,12 +173,14 @@ class Estimates:
         """Those of a request with so much input: first that of the tier that is asked for."""
         short = self._short.get(model)
         if short is None or short.card is not card:
-            short = _Short(card, _shortest(card, model.tier), _tariffs(card, model.tier, 0))
+            short = _Short(
+                card, _most_of_first_steps(card, model.tier), _tariffs(card, model.tier, 0)
+            )
             self._short.note(model, short)
         return short.tariffs if given <= short.most else _tariffs(card, model.tier, given)
 
 
-def _shortest(card: RateCard, tier: str) -> float:
+def _most_of_first_steps(card: RateCard, tier: str) -> float:
     """Tokens of input up to which the first rates hold."""
     return min(
         steps[1].above if len(steps) > 1 else inf
