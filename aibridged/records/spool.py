@@ -73,7 +73,8 @@ class Spool:
             os.close(file)
             raise SpoolInUseError(
                 f"Another aibridged is using the state directory {self._path.parent}.",
-                "Stop it, or set a different --state-dir.",
+                "Stop it (`aibridged status` tells its process id), or set a different "
+                "--state-dir.",
             ) from None
         flush(self._path.parent)
         self._file = file

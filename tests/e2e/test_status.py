@@ -117,6 +117,7 @@ async def test_the_socket_is_private_and_is_one_daemons(start_daemon, fake, tmp_
     second = await command("serve", **daemon_environment(fake.base_url, str(state)))
     assert second.status == 1
     assert "Another aibridged is using the state directory" in second.err
+    assert "`aibridged status` tells its process id" in second.err
     assert (state / DAEMON).stat().st_ino == inode
     asked = await command("status", "-o", "json", "--state-dir", str(state))
     assert json.loads(asked.out)["pid"] == daemon.process.pid
