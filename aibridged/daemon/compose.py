@@ -181,6 +181,7 @@ class Composition:
             pricing=resources.pricing,
             limits=resources.limits,
             estimates=resources.estimates,
+            spending=resources.spending,
             in_flight=resources.in_flight,
             running=resources.running,
             requests=resources.in_flight.next_generation(),

@@ -5,11 +5,12 @@ that requests in parallel can't overshoot a limit. Requests with a caller's own 
 nobody, and neither do routes that aren't recorded. See `core.budgets` and `core.estimates`.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from functools import partial
 from math import inf
 
+import msgspec
 from aiohttp import web
 
 from aibridged.core.auth import CredentialKind, sent_secrets
@@ -28,6 +29,7 @@ from aibridged.pipeline.budget_refusals import over_budget, unknown, unpriced
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.records.facts import Reservation
+from aibridged.records.spending import with_uncharged
 from aibridged.transport.request import Replacement
 from aibridged.wire.facts import RESPONSES_APIS, WireApi
 
@@ -38,6 +40,7 @@ _PROVIDERS_GO = Replacement(PROVIDERS_OWN)
 def stage(components: Components, handler: Handler) -> Handler:
     limits, estimates, pricing = components.limits, components.estimates, components.pricing
     clock, settings, note = components.clock, components.settings, components.note_standing
+    spending = components.spending
     fails_closed, more = settings.budget_fail == "closed", settings.budget_message
     denies, allows = settings.unpriced == _DENY, settings.unpriced == _ALLOW
     softens = components.policies is not None and components.policies.soften_budgets
@@ -83,23 +86,30 @@ def stage(components: Components, handler: Handler) -> Handler:
         if amount is None and pricing.book and (denies or (caps and not allows)):
             raise unpriced(_shown(context), has_cap=bool(caps))
         checks = found.checks(at)
+        if uncharged := spending.uncharged(checks):
+            checks = tuple(
+                msgspec.structs.replace(check, cap=check.cap - nanos)
+                for check, nanos in zip(checks, uncharged, strict=True)
+            )
         if found is not NO_CAPS:
             context.reservation = Reservation(
                 amount=amount or 0, checks=checks, charged_to=found.charged_to
             )
         if caps:
-            context.on_recorded = partial(admitted, caps, at, api)
-            context.on_refused = partial(refused, ask, caps, amount or 0, at, api)
+            context.on_recorded = partial(admitted, caps, uncharged, at, api)
+            context.on_refused = partial(refused, ask, caps, uncharged, amount or 0, at, api)
         return handler(context)
 
     def admitted(
         caps: tuple[Cap, ...],
+        uncharged: Sequence[int],
         at: datetime,
         api: WireApi,
         context: RequestContext,
         amounts: tuple[int, ...],
     ) -> None:
         """Have the answer tell how the limits stand, and note it for the next request."""
+        amounts = with_uncharged(amounts, uncharged)
         context.caps_used = caps, amounts
         first = fullest(caps, amounts, at)
         if first.percent >= noted_from:
@@ -118,6 +128,7 @@ def stage(components: Components, handler: Handler) -> Handler:
     def refused(
         ask: Ask,
         caps: tuple[Cap, ...],
+        uncharged: Sequence[int],
         amount: int,
         at: datetime,
         api: WireApi,
@@ -125,6 +136,7 @@ def stage(components: Components, handler: Handler) -> Handler:
         amounts: tuple[int, ...],
     ) -> GatewayError:
         """Note how the limits stand, and tell why the request isn't within them."""
+        amounts = with_uncharged(amounts, uncharged)
         if not is_spent(caps, amounts, 0):
             estimates.relax(ask.model)
         found = standings(caps, amounts, at)

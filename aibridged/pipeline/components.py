@@ -36,6 +36,7 @@ from aibridged.pipeline.trace import Traces
 from aibridged.prices.pricing import Pricing
 from aibridged.providers import Provider
 from aibridged.records.fingerprint_writer import FingerprintWriter
+from aibridged.records.spending import Spending
 from aibridged.records.stats import RecorderStats
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.transport.in_flight import InFlight, Requests
@@ -107,6 +108,7 @@ class Components(msgspec.Struct, frozen=True):
     breakers: Breakers | None
     limits: LimitsInForce
     estimates: Estimates
+    spending: Spending
     bridges: BridgePool[Bridge]
     continuations: Continuations
     usage_refusals: UsageRefusals

@@ -12,7 +12,6 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from aibridged.core.budgets import is_spent
 from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ErrorKind, GatewayError
 from aibridged.mcp.tools import Toolbox
 from aibridged.pipeline import ending, forward
@@ -21,6 +20,7 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import RequestContext
 from aibridged.pipeline.failure import of_gateway
 from aibridged.pipeline.tool_loop.calls import ToolCalls, as_last
+from aibridged.pipeline.tool_loop.spending import TurnSpending
 from aibridged.pipeline.tool_loop.turn import Turn, ask
 from aibridged.tasks import Tasks
 from aibridged.transport.abort import broken_off
@@ -54,6 +54,7 @@ class ToolLoop:
         self._dialogue = dialogue
         self._calls = ToolCalls(components, interception, toolbox)
         self._rounds_left = components.settings.mcp_max_turns
+        self._spending = TurnSpending(context, components.spending, interception)
         self._response: DownstreamResponse | None = (
             None  # a stream whose head was sent to the client
         )
@@ -68,6 +69,8 @@ class ToolLoop:
                 raise
             ending.begin(self._context)
             return await self._end_early(self._response)
+        finally:
+            self._spending.end()
 
     async def _respond_in_turns(self) -> web.StreamResponse:
         self._dialogue.begin_turn(last=False)
@@ -247,11 +250,7 @@ class ToolLoop:
             self._interception.end_turn(reading)
             if self._response is None:
                 context.observer = None
-        # Only the first turn is sure to be within the caller's spend limits.
-        last = self._rounds_left == 0 or (
-            context.caps_used is not None
-            and is_spent(*context.caps_used, self._interception.cost_so_far)
-        )
+        last = self._rounds_left == 0 or await self._spending.is_over()
         context.body = self._dialogue.answer(as_last(results) if last else results)
         self._dialogue.begin_turn(last=last)
 

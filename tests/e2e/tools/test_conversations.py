@@ -1,22 +1,28 @@
 """Both official SDKs talk with a model that uses tools of the gateway's, and see none of them."""
 
+import asyncio
 import json
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from anthropic import APIStatusError
 
 from aibridged.config.options import PriceSettings
+from aibridged.core.budgets import CENT
 from aibridged.fake_provider import Answer, Script, ToolCall
 from aibridged.fake_provider.answer import Usage
 from aibridged.mcp.tools import ToolResult
 from aibridged.pipeline.tool_loop.calls import MAX_ARGUMENTS
+from aibridged.records import schema
 from aibridged.wire.bounds import MAX_ELEMENTS
 from tests.e2e.spend_limits import ledger, set_limit
 from tests.waiting import until
 
 OURS = ToolCall("bmcp_files_read", '{"path":"a"}')
 OWN = ToolCall("weather", '{"city":"Bern"}')
+TEN_CENTS = (PriceSettings(model="*", input=Decimal(0), output=Decimal(100_000)),)
+"""For each token that is generated."""
 
 
 async def test_a_tool_is_run_and_the_answer_is_one(with_tools, talk_to, fake, toolbox, api, way):
@@ -161,8 +167,7 @@ async def test_no_more_rounds_once_a_spend_limit_is_reached(
     again = Answer(text="Again.", calls=(OURS,), usage=Usage(input=9, output=2000))
     fake.play(Script(answer=again, times=9))
     set_limit(sqlite_database.engine, clock, 42_000)
-    prices = (PriceSettings(model="*", input=Decimal(0), output=Decimal(100_000)),)  # 10 cents each
-    gateway = await with_tools(prices=prices, state_dir=sqlite_database.state_dir)
+    gateway = await with_tools(prices=TEN_CENTS, state_dir=sqlite_database.state_dir)
     talk = talk_to(gateway, api, way)
     answer = await talk.say("Go.")
     assert len(toolbox.called) == 3
@@ -171,6 +176,74 @@ async def test_no_more_rounds_once_a_spend_limit_is_reached(
     assert "No more calls" not in fake.requests[2].body.decode()
     assert "No more calls" in fake.requests[3].body.decode()
     await until(lambda: ledger(sqlite_database.engine) == (80_000, 0))
+
+
+@pytest.mark.parametrize("api", ["messages"])
+async def test_turns_of_parallel_requests_count_for_each_other(
+    with_tools, talk_to, fake, toolbox, sqlite_database, clock, api, way
+):
+    """Though they are charged at the end of their requests."""
+    again = Answer(text="Again.", calls=(OURS,), usage=Usage(input=9, output=2000))
+    fake.play(Script(answer=again, times=99))
+    set_limit(sqlite_database.engine, clock, 90_000)
+    gateway = await with_tools(prices=TEN_CENTS, state_dir=sqlite_database.state_dir)
+    toolbox.gate = asyncio.Event()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as talking:
+        for _ in range(5):
+            talking.create_task(talk_to(gateway, api, way).say("Go."))
+        await until(lambda: len(toolbox.called) == 5)
+        toolbox.gate.set()
+    # Each alone would take six turns.
+    assert 10 <= len(fake.requests) <= 13
+    spent = len(fake.requests) * 20_000
+    await until(lambda: ledger(sqlite_database.engine) == (spent, 0))
+
+
+@pytest.mark.parametrize("api", ["messages"])
+async def test_turns_that_have_ended_count_for_requests_that_begin(
+    with_tools, talk_to, fake, toolbox, sqlite_database, clock, api, way
+):
+    again = Answer(text="Again.", calls=(OURS,), usage=Usage(input=9, output=2000))
+    fake.play(Script(answer=again, times=2))
+    set_limit(sqlite_database.engine, clock, 25_000)
+    gateway = await with_tools(prices=TEN_CENTS, state_dir=sqlite_database.state_dir)
+    gate, run = asyncio.Event(), toolbox.call
+
+    async def call(*called):
+        if toolbox.called:
+            toolbox.gate = gate
+        return await run(*called)
+
+    toolbox.call = call
+    async with asyncio.timeout(30), asyncio.TaskGroup() as talking:
+        talking.create_task(talk_to(gateway, api, way).say("Go."))
+        await until(lambda: len(toolbox.called) == 2)
+        other = talk_to(gateway, api, way)
+        other.options = {"max_tokens": 500}  # 5,000 cents, beside 20,000 and what is reserved
+        with pytest.raises(APIStatusError) as refusal:
+            await other.say("Me, too.")
+        gate.set()
+    assert "$250.00 leaves $40.00" in refusal.value.message
+
+
+@pytest.mark.parametrize("api", ["messages"])
+async def test_what_others_spend_meanwhile_counts_for_the_next_turn(
+    with_tools, talk_to, fake, toolbox, sqlite_database, clock, api, way
+):
+    again = Answer(text="Again.", calls=(OURS,), usage=Usage(input=9, output=2000))
+    fake.play(Script(answer=again, times=9))
+    set_limit(sqlite_database.engine, clock, 110_000)
+    gateway = await with_tools(prices=TEN_CENTS, state_dir=sqlite_database.state_dir)
+    toolbox.gate = asyncio.Event()
+    talking = asyncio.get_running_loop().create_task(talk_to(gateway, api, way).say("Go."))
+    await toolbox.running.wait()
+    with sqlite_database.engine.begin() as connection:
+        more = schema.spend.c.spent_nanos + 90_000 * CENT
+        connection.execute(schema.spend.update().values(spent_nanos=more))
+    toolbox.gate.set()
+    await talking
+    assert len(fake.requests) == 2
+    assert "No more calls" in fake.requests[1].body.decode()
 
 
 async def test_responses_go_on_from_what_the_provider_has_stored(
