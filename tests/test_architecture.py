@@ -235,7 +235,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "daemon/metrics_endpoint.py": METRICS,
     "pipeline/tool_loop/calls.py": SHELL,
     "pipeline/tool_loop/loop.py": SHELL,
-    "pipeline/tool_loop/spending.py": "tests/e2e/tools/test_conversations.py has turns in parallel",
     "pipeline/stream_options.py": "tests/e2e/test_stream_options.py has providers that refuse it",
     "pipeline/telemetry.py": "tests/e2e/test_telemetry.py drives it through sockets",
     "pipeline/tools.py": SHELL,

@@ -1,7 +1,9 @@
 """Spend limits between the turns of a request: only the first is sure to be within them."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 
 from aibridged.core.budgets import is_spent
 from aibridged.pipeline.bridge import Interception
@@ -26,6 +28,7 @@ class TurnSpending:
         self._context = context
         self._spending = spending
         self._interception = interception
+        self._subjects: Collection[str] = ()
         self._noted = 0
 
     async def is_over(self) -> bool:
@@ -34,7 +37,9 @@ class TurnSpending:
         reservation = context.reservation
         if context.caps_used is None or reservation is None:
             return False
-        self._note(cost)
+        self._subjects = {check.subject for check in reservation.checks}
+        self._spending.add_uncharged(self._subjects, cost - self._noted)
+        self._noted = cost
         caps, used = context.caps_used
         with suppress(LookupFailedError):  # what was used before the first turn is known
             now = await self._spending.used(context.actor.id, reservation.checks)
@@ -44,11 +49,5 @@ class TurnSpending:
     def end(self) -> None:
         """The request has ended, and is going to be charged."""
         if self._noted:
-            asyncio.get_running_loop().call_later(CHARGED_WITHIN_S, self._note, 0)
-
-    def _note(self, cost: int) -> None:
-        reservation = self._context.reservation
-        if reservation is not None and cost != self._noted:
-            subjects = {check.subject for check in reservation.checks}
-            self._spending.add_uncharged(subjects, cost - self._noted)
-            self._noted = cost
+            charged = partial(self._spending.add_uncharged, self._subjects, -self._noted)
+            asyncio.get_running_loop().call_later(CHARGED_WITHIN_S, charged)
