@@ -27,6 +27,7 @@ from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
     Record,
+    Reservation,
     StoredObjectRecord,
     ToolUsageRecord,
     given_up_end,
@@ -44,6 +45,9 @@ from aibridged.records.stats import RecorderStats
 from aibridged.records.store import DatabaseAwayError
 from aibridged.records.truncation import Truncator
 
+PLENTY = 1000
+"""So many times what a request may cost: where a budget has as much left, it isn't used up before
+the facts are sent in their turn."""
 OPEN_S = 30.0
 """How long the writer process may take for its own start, and to welcome this worker."""
 _LAST_S = 2.0  # what the end gets, however little time is left
@@ -93,7 +97,7 @@ class RemoteRecorder(JournaledRecorder):
         )
         self._sent: deque[tuple[int, int]] = deque()  # batches with facts that aren't kept
         self._number = 0
-        self._reserved: set[str] = set()  # of what is recorded and hasn't ended
+        self._scarce: set[str] = set()  # of what is recorded and hasn't ended
         self._waiting = 0
         self._finish_by = inf
         self._sending_is_due = False
@@ -202,15 +206,16 @@ class RemoteRecorder(JournaledRecorder):
     def _is_awaited(self, facts: Sequence[Fact]) -> bool:
         """Whether a request to a sibling may depend on them as soon as their client has its answer.
 
-        Such are what an end leaves of a budget, and the call whose result comes next.
+        Such are what an end leaves of a budget that is nearly used up, and the call whose result
+        comes next.
         """
         awaited = False
         for fact in facts:
             if isinstance(fact, ToolUsageRecord):
                 awaited = awaited or fact.provider_tool_call_id is not None
             elif isinstance(fact, InterceptionEnd):
-                if fact.interception_id in self._reserved:
-                    self._reserved.discard(fact.interception_id)
+                if fact.interception_id in self._scarce:
+                    self._scarce.discard(fact.interception_id)
                     awaited = True
             elif isinstance(fact, StoredObjectRecord | BackgroundRecord):
                 awaited = True
@@ -278,9 +283,9 @@ class RemoteRecorder(JournaledRecorder):
             logger.info("The process that writes the records answers again")
         stats.database_away = answers.refuses
         for settled in answers.settled:
-            for start in self._starts.settle(settled):
-                if start.reservation is not None:
-                    self._reserved.add(start.id)
+            for start, used in self._starts.settle(settled):
+                if start.reservation is not None and _is_scarce(start.reservation, used):
+                    self._scarce.add(start.id)
                 self._tell(start)
         kept = 0
         while self._sent and self._sent[0][0] <= answers.taken:
@@ -324,3 +329,11 @@ class RemoteRecorder(JournaledRecorder):
             self._starts.give_up(end)
         elif committed.exception() is None:
             self.record(end)
+
+
+def _is_scarce(reservation: Reservation, used: Sequence[int]) -> bool:
+    """Whether so little is left of a budget that others may wait for what this leaves of it."""
+    wanted = PLENTY * reservation.amount
+    return any(
+        spent + wanted > check.cap for spent, check in zip(used, reservation.checks, strict=True)
+    )

@@ -64,8 +64,9 @@ class RemoteStarts:
         """The end of a start whose answer is no longer waited for."""
         self._given_up[end.interception_id] = end
 
-    def settle(self, settled: Settled) -> Iterator[InterceptionStart]:
-        """Tell those who wait what became of a batch; returns what is recorded."""
+    def settle(self, settled: Settled) -> Iterator[tuple[InterceptionStart, Sequence[int]]]:
+        """Tell those who wait what became of a batch; returns what is recorded, and what was used
+        before, for each check of its reservation."""
         starts = self._asked.pop(settled.number, ())
         for one, result in zip(starts, settled.results or [_PLAIN] * len(starts), strict=True):
             end = self._given_up.pop(one.start.id, None) if self._given_up else None
@@ -74,7 +75,7 @@ class RemoteStarts:
             elif not result[0]:
                 settle([one.committed], BudgetExceededError(result[1]))
             else:
-                yield one.start
+                yield one.start, result[1]
                 if one.committed.done():
                     self._end(end or refused_end(one.start))
                 else:

@@ -1,6 +1,7 @@
 """Workers and the server that writes for them keep the promises of a recorder."""
 
 import asyncio
+from contextlib import nullcontext
 from datetime import date
 
 import msgspec
@@ -11,6 +12,7 @@ from aibridged.records import schema
 from aibridged.records.facts import InterceptionEnd, Outcome, Reservation, StoredObjectRecord
 from aibridged.records.jobs import BudgetExceededError, RecordingFailedError
 from aibridged.records.remote_journal import journal_path
+from aibridged.records.remote_recorder import PLENTY
 from aibridged.records.store import DatabaseAwayError
 from aibridged.records.truncation import Truncator
 from tests.waiting import until
@@ -78,7 +80,7 @@ async def test_spend_limits_hold_for_all_workers(group, new_start, sqlite_databa
     with pytest.raises(BudgetExceededError) as refused:
         await other.start(new_start(reservation=reserving(600)))
     assert refused.value.used == (600,)
-    assert not other._reserved  # what was refused has no end that would remove it
+    assert not other._scarce  # what was refused has no end that would remove it
     assert await other.start(new_start(reservation=reserving(400))) == (600,)
     # What an end leaves of a budget is there for the very next request, to whichever worker.
     one.record(
@@ -90,6 +92,20 @@ async def test_spend_limits_hold_for_all_workers(group, new_start, sqlite_databa
         )
     )
     assert await other.start(new_start(reservation=reserving(500))) == (410,)
+
+
+@pytest.mark.parametrize(("cap", "is_sent"), [(PLENTY, False), (PLENTY - 1, True)])
+async def test_what_an_end_leaves_waits_where_plenty_is_left(group, new_start, cap, is_sent):
+    one, other = await group.worker(linger=60), await group.worker(linger=60)
+    first = new_start(reservation=reserving(1, cap))
+    await one.start(first)
+    end = InterceptionEnd(
+        interception_id=first.id, ended_at=first.started_at, outcome=Outcome.COMPLETED
+    )
+    one.record(end)
+    all_of_it = new_start(reservation=reserving(cap, cap))
+    with nullcontext() if is_sent else pytest.raises(BudgetExceededError):
+        assert await other.start(all_of_it) == (0,)
 
 
 async def test_a_call_is_found_by_the_request_that_continues_it_at_another_worker(
